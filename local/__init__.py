@@ -1,0 +1,1 @@
+"""The deployed stack on this machine: the real template, created in moto."""

@@ -1,0 +1,136 @@
+"""`python -m local`: the stack on this machine, for a person to see and to try."""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from moto import mock_aws
+from moto.server import ThreadedMotoServer
+
+from handler.app import lambda_handler
+from handler.errors import RunRecorderError
+from local import show
+from local.stack import LocalStack
+
+OBJECTS = Path(__file__).parent.parent / "events" / "objects"
+RUN = "runs/acme/run-0001"
+DEFAULTS = {
+    "ModelName": "amplification",
+    "ModelVersion": "2.1.0",
+    "ModelParameters": '{"threshold": 0.05, "cycles": 40}',
+}
+
+
+def run() -> None:
+    """Tells the story of a run: recorded, broken, recovered, and in development."""
+    good = (OBJECTS / RUN / "metadata.json").read_bytes()
+    broken = (OBJECTS / "runs/acme/run-0002/metadata.json").read_bytes()
+
+    show.chapter("Production: a run is uploaded")
+    with _stack("production") as stack:
+        for path in sorted((OBJECTS / RUN).iterdir(), key=lambda path: path.name == "metadata.json"):
+            _upload(stack, path.name, path.read_bytes())
+        _deliver(stack)
+
+        show.chapter("The document is uploaded again, broken: the last good config stays")
+        _upload(stack, "metadata.json", broken)
+        _deliver(stack)
+
+        show.chapter("And once more, mended: the record recovers")
+        _upload(stack, "metadata.json", good)
+        _deliver(stack)
+
+    show.chapter("Development: another output, and a version may be left open")
+    with _stack("development") as stack:
+        _upload(stack, "metadata.json", b'{"model": {"name": "amplification"}, "parameters": {"threshold": 0.01}}')
+        _deliver(stack)
+
+
+def invoke(file: Path) -> int:
+    """Hands a sample event to the function, with the objects of ``events/objects`` in the bucket.
+
+    Returns:
+        The exit status: 1 if the function raised.
+    """
+    event = json.loads(file.read_text())
+    with _stack("production") as stack:
+        stack.upload_tree(OBJECTS)
+        show.step(f"{file} → lambda_handler")
+        try:
+            show.document(lambda_handler(event, None), "the function's answer")
+        except RunRecorderError as error:
+            show.document({"errorType": type(error).__name__, "errorMessage": str(error)}, "the function raised", "red")
+            return 1
+        for item in stack.records():
+            show.record(item)
+    return 0
+
+
+def serve(host: str, port: int) -> None:
+    """Keeps the stack, with the objects of ``events/objects`` in its bucket, until Ctrl-C."""
+    server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
+    server.start()
+    try:
+        stack = LocalStack(endpoint_url=f"http://127.0.0.1:{port}")
+        stack.upload_tree(OBJECTS)
+        show.document(stack.environment, "the function's environment")
+        show.document(stack.outputs, "the stack's outputs")
+        show.step(f"serving AWS on http://{host}:{port}; Ctrl-C ends it")
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _stack(stage: str) -> Iterator[LocalStack]:
+    with mock_aws():
+        stack = LocalStack({"Stage": stage, **DEFAULTS})
+        os.environ.update(stack.environment)
+        yield stack
+
+
+def _upload(stack: LocalStack, name: str, body: bytes) -> None:
+    show.step(f"upload s3://{stack.outputs['RunsBucket']}/{RUN}/{name}, {len(body)} bytes")
+    stack.upload(f"{RUN}/{name}", body)
+
+
+def _deliver(stack: LocalStack) -> None:
+    show.step("S3 notification → queue → lambda_handler")
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        while stack.deliver(lambda_handler):
+            pass
+    for line in output.getvalue().splitlines():
+        show.step(f"log [dim]{line}[/]")
+    for item in stack.records():
+        show.record(item)
+
+
+def main() -> int:
+    """Runs the command that the arguments name; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="record sample runs and show what happens")
+    invoke_parser = commands.add_parser("invoke", help="hand a sample event to the function")
+    invoke_parser.add_argument("file", type=Path, help="for example events/s3-put.json")
+    serve_parser = commands.add_parser("serve", help="keep the stack for other programs, such as sam local invoke")
+    serve_parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers in")
+    serve_parser.add_argument("--port", type=int, default=5000)
+    arguments = parser.parse_args()
+    if arguments.command == "invoke":
+        return invoke(arguments.file)
+    if arguments.command == "serve":
+        serve(arguments.host, arguments.port)
+    else:
+        run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""Creates the stack in moto, in this process or in a moto server, and names its parts."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from local.template import CODE, REGION, translate
+
+STACK_NAME = "run-recorder"
+# Predictable, unlike a generated name, so that sam-env-vars.json can state it.
+TABLE = f"{STACK_NAME}-RunsTable"
+# moto's CloudFormation does not know these; nothing else of the stack needs them.
+_UNSUPPORTED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+
+
+class LocalStack:
+    """The stack of ``template.yaml``; all that it tells is read from the created resources.
+
+    Attributes:
+        outputs: of the stack, by name.
+        environment: environment variables, as the function gets them, AWS's own included.
+        s3, sqs, dynamodb: clients.
+    """
+
+    def __init__(self, parameters: dict[str, str] | None = None, endpoint_url: str | None = None) -> None:
+        """Creates the stack.
+
+        Args:
+            parameters: of the template; the others take their defaults.
+            endpoint_url: of a moto server; None inside ``mock_aws()``.
+        """
+        self._endpoint_url = endpoint_url
+        self.s3 = self._client("s3")
+        self.sqs = self._client("sqs")
+        self.dynamodb = self._client("dynamodb")
+        template = translate(parameters or {})
+        self.outputs = self._create(template, parameters or {})
+        self._batch_size = self._take_event_source()
+        self._configure_bucket(template["Resources"]["RunsBucket"]["Properties"])
+        self.environment = CREDENTIALS | self._function_environment()
+        if endpoint_url:
+            self.environment["AWS_ENDPOINT_URL"] = endpoint_url
+
+    def upload(self, key: str, body: bytes) -> str | None:
+        """Puts an object into the bucket of runs; returns its version."""
+        return self.s3.put_object(Bucket=self.outputs["RunsBucket"], Key=key, Body=body).get("VersionId")
+
+    def upload_tree(self, folder: Path) -> list[str]:
+        """Uploads the files below a folder as a producer does, metadata.json last; returns the keys."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files.sort(key=lambda path: path.name == "metadata.json")
+        keys = [path.relative_to(folder).as_posix() for path in files]
+        for key, path in zip(keys, files, strict=True):
+            self.upload(key, path.read_bytes())
+        return keys
+
+    def deliver(self, handler: Callable[[dict[str, Any], object], dict[str, Any]]) -> list[dict[str, Any]]:
+        """Does once what Lambda's poller does: hands a batch to the handler, then deletes
+        the messages that it does not report as failed.
+
+        Returns:
+            The SQS event records that the handler got; none if the queue was empty.
+        """
+        queue_url = self.outputs["UploadsQueue"]
+        received = self.sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=self._batch_size,
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages", [])
+        if not received:
+            return []
+        records = [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": self._queue_arn,
+                "awsRegion": REGION,
+            }
+            for message in received
+        ]
+        answer = handler({"Records": records}, None)
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for record in records:
+            if record["messageId"] not in failed:
+                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
+        return records
+
+    def records(self) -> list[dict[str, Any]]:
+        """The items of the table, in DynamoDB's low-level spelling, by organisation and run."""
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.outputs["RunsTable"])
+        items = [item for page in pages for item in page["Items"]]
+        return sorted(items, key=lambda item: (item["organisation_id"]["S"], item["run_id"]["S"]))
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self._endpoint_url,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def _create(self, template: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("placeholder", "the function runs in the process that delivers to it")
+        self.s3.create_bucket(Bucket=CODE["Bucket"])
+        self.s3.put_object(**CODE, Body=code.getvalue())
+        resources = {name: body for name, body in template["Resources"].items() if body["Type"] not in _UNSUPPORTED}
+        resources["RunsTable"]["Properties"]["TableName"] = TABLE
+        cloudformation = self._client("cloudformation")
+        cloudformation.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps({**template, "Resources": resources}),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    @property
+    def _queue_arn(self) -> str:
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.outputs["UploadsQueue"], AttributeNames=["QueueArn"])
+        arn: str = attributes["Attributes"]["QueueArn"]
+        return arn
+
+    def _configure_bucket(self, properties: dict[str, Any]) -> None:
+        """What moto's CloudFormation leaves out: the bucket's versioning and notification."""
+        bucket = self.outputs["RunsBucket"]
+        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+        configurations = properties["NotificationConfiguration"]["QueueConfigurations"]
+        self.s3.put_bucket_notification_configuration(
+            Bucket=bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [
+                    {
+                        "QueueArn": self._queue_arn,
+                        "Events": [configuration["Event"]],
+                        "Filter": {"Key": {"FilterRules": configuration["Filter"]["S3Key"]["Rules"]}},
+                    }
+                    for configuration in configurations
+                ]
+            },
+        )
+
+    def _take_event_source(self) -> int:
+        """Disables the event source mapping, which moto would serve with Docker; returns its batch size."""
+        functions = self._client("lambda")
+        (mapping,) = functions.list_event_source_mappings(EventSourceArn=self._queue_arn)["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        size: int = mapping["BatchSize"]
+        return size
+
+    def _function_environment(self) -> dict[str, str]:
+        function = self._client("lambda").get_function_configuration(FunctionName=self.outputs["RecorderFunction"])
+        variables: dict[str, str] = function["Environment"]["Variables"]
+        return variables

@@ -1,0 +1,32 @@
+"""`template.yaml` as CloudFormation sees it: translated by SAM's own translator."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+# It warns of figures about its own use that nobody collects.
+logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
+
+REGION = "us-east-1"
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+
+# SAM takes code that is in S3 already, as `sam package` leaves it.
+CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
+
+
+def translate(parameters: dict[str, str]) -> dict[str, Any]:
+    """The template as plain CloudFormation, with these parameters and the others' defaults."""
+    template = yaml_parse(TEMPLATE.read_text())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = dict(CODE)
+            resource["Metadata"] = {}
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
+    translated: dict[str, Any] = translator.translate(template, {**defaults, **parameters})
+    return translated

@@ -1,0 +1,152 @@
+"""Settings from environment variables, and the model config. The only reader of ``os.environ``."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from handler.domain import JSON, Metadata, Model, Run
+from handler.errors import FieldError, InvalidMetadataError, SettingsError
+from handler.json_document import decode
+
+Environment = Mapping[str, str]
+
+_DEVELOPMENT = {
+    **dict.fromkeys(("", "false", "0", "no", "off"), False),
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+}
+_UNPINNED = (None, "latest")
+
+
+class ModelIdentity(TypedDict):
+    """A model, fully named."""
+
+    name: str
+    version: str
+
+
+class ModelConfig(TypedDict):
+    """What a downstream worker needs to run the model on a run.
+
+    ``environment`` is ``production`` or ``development``; ``input`` and ``output`` are S3
+    URIs that end in ``/``.
+    """
+
+    environment: str
+    model: ModelIdentity
+    input: str
+    output: str
+    parameters: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment variables, checked as a whole."""
+
+    development: bool
+    runs_bucket: str
+    runs_table: str
+    output_bucket: str
+    model: Model | None
+    parameters: Mapping[str, JSON]
+    service: str
+    metrics_namespace: str
+
+
+def load_settings(env: Environment = os.environ) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        SettingsError: naming every variable that is missing or bad.
+    """
+    problems: list[str] = []
+
+    def required(name: str) -> str:
+        value = env.get(name, "")
+        if not value:
+            problems.append(f"{name} is not set")
+        return value
+
+    development = _DEVELOPMENT.get(env.get("DEVELOPMENT", "").lower())
+    if development is None:
+        problems.append(f"DEVELOPMENT is {env['DEVELOPMENT']!r}, expected true or false")
+    runs_bucket = required("RUNS_BUCKET")
+    runs_table = required("RUNS_TABLE")
+    output_bucket = required("OUTPUT_BUCKET") if development is False else env.get("OUTPUT_BUCKET") or runs_bucket
+    model = _load_model(env, development is False, problems)
+    parameters = _load_parameters(env, problems)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return Settings(
+        development=bool(development),
+        runs_bucket=runs_bucket,
+        runs_table=runs_table,
+        output_bucket=output_bucket,
+        model=model,
+        parameters=parameters,
+        service=env.get("POWERTOOLS_SERVICE_NAME") or "run-recorder",
+        metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or "RunRecorder",
+    )
+
+
+def build_model_config(run: Run, metadata: Metadata, env: Environment = os.environ) -> ModelConfig:
+    """The config of the model that is to run on this run: a function of its arguments alone.
+
+    ``DEVELOPMENT`` switches between the two environments. The metadata's model replaces the
+    deployment's as a whole, its parameters one by one. Production takes pinned versions
+    only; development reads a missing version as ``latest``.
+
+    Raises:
+        SettingsError: environment variables are missing or bad.
+        InvalidMetadataError: no model is named, or its version is not pinned in production.
+    """
+    settings = load_settings(env)
+    model = metadata.model or settings.model
+    if model is None:
+        raise InvalidMetadataError([FieldError("/model", "required, since this deployment has no default model")])
+    if not settings.development and model.version in _UNPINNED:
+        raise InvalidMetadataError(
+            [FieldError("/model/version", "production needs a pinned version, other than 'latest'")]
+        )
+    results = "development/results" if settings.development else "results"
+    return {
+        "environment": "development" if settings.development else "production",
+        "model": {"name": model.name, "version": model.version or "latest"},
+        "input": f"s3://{settings.runs_bucket}/{run.prefix}",
+        "output": f"s3://{settings.output_bucket}/{results}/{run.path}",
+        "parameters": {**settings.parameters, **metadata.parameters},
+    }
+
+
+def snapshot(env: Environment = os.environ) -> tuple[tuple[str, str], ...]:
+    """The variables that clients, logger, metrics and settings are made from, as a hashable key."""
+    names = ("DEVELOPMENT", "RUNS_", "OUTPUT_", "MODEL_", "AWS_", "POWERTOOLS_")
+    return tuple(sorted((name, value) for name, value in env.items() if name.startswith(names)))
+
+
+def is_lambda(env: Environment = os.environ) -> bool:
+    """Whether a Lambda execution environment is starting this process."""
+    return "AWS_LAMBDA_RUNTIME_API" in env
+
+
+def _load_model(env: Environment, pinned: bool, problems: list[str]) -> Model | None:
+    name, version = env.get("MODEL_NAME") or None, env.get("MODEL_VERSION") or None
+    if name is None:
+        if version is not None:
+            problems.append("MODEL_VERSION is set, but MODEL_NAME is not")
+        return None
+    if pinned and version in _UNPINNED:
+        problems.append(f"MODEL_VERSION is {version or 'not set'}, expected a pinned version in production")
+    return Model(name, version)
+
+
+def _load_parameters(env: Environment, problems: list[str]) -> Mapping[str, JSON]:
+    try:
+        parameters, errors = decode(env.get("MODEL_PARAMETERS") or "{}")
+    except InvalidMetadataError as error:
+        parameters, errors = {}, list(error.errors)
+    problems += [f"MODEL_PARAMETERS{error.path}: {error.message}" for error in errors]
+    if isinstance(parameters, dict):
+        return parameters
+    problems.append("MODEL_PARAMETERS is not a JSON object")
+    return {}

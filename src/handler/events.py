@@ -1,0 +1,187 @@
+"""Events in: every envelope in which AWS delivers "this object was created", to uploads.
+
+Keys are decoded by the envelope, exactly once: S3 notifications carry them form-encoded
+(a space is ``+``), EventBridge carries them raw.
+
+Formats:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from handler.domain import Run, Upload
+from handler.errors import UnknownEventError
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9._:=@+~-]{0,127}"
+_METADATA_KEY = re.compile(rf"runs/({_ID})/({_ID})/metadata\.json")
+_SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SQS message: the uploads it names, or why it is not an S3 event."""
+
+    message_id: str
+    uploads: tuple[Upload, ...] = ()
+    error: UnknownEventError | None = None
+
+
+def parse_key(key: str) -> Run | None:
+    """The run that a decoded object key completes; None for any other key."""
+    match = _METADATA_KEY.fullmatch(key)
+    return Run(match[1], match[2]) if match else None
+
+
+def parse_sequencer(value: object) -> str | None:
+    """S3's sequencer in the one spelling whose string order is its integer order.
+
+    The AWS pages disagree on how sequencers of different lengths compare. Their digits
+    are a clock, so only comparison as integers, padding on the left, is right.
+    """
+    if isinstance(value, str) and _SEQUENCER.fullmatch(value):
+        return value.upper().zfill(32)
+    return None
+
+
+def is_from_sqs(event: object) -> bool:
+    """Whether Lambda's SQS event source sent this event."""
+    match event:
+        case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
+            return True
+    return False
+
+
+def parse_messages(event: Mapping[str, Any]) -> list[Message]:
+    """The messages of an SQS event, each on its own: a bad one spoils no other.
+
+    Raises:
+        UnknownEventError: a record has no message id, so that it could not be reported.
+    """
+    return [_parse_message(record) for record in event["Records"]]
+
+
+def parse_uploads(event: object) -> list[Upload]:
+    """The uploads named by an event that came straight from S3, SNS or EventBridge.
+
+    Raises:
+        UnknownEventError: the event, or one record of it, is none of these.
+    """
+    match event:
+        case {"Records": [_, *_] as records}:
+            return [upload for record in records for upload in _parse_record(record)]
+        case {"source": "aws.s3"}:
+            return [_parse_eventbridge(event)]
+        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
+            return []
+    raise UnknownEventError(f"not an S3 event: {_describe(event)}")
+
+
+def _parse_message(record: object) -> Message:
+    match record:
+        case {"eventSource": "aws:sqs", "messageId": str(message_id), **rest}:
+            try:
+                return Message(message_id, tuple(_parse_body(rest.get("body"))))
+            except UnknownEventError as error:
+                return Message(message_id, error=error)
+    raise UnknownEventError(f"not an SQS record with a messageId: {_describe(record)}")
+
+
+def _parse_body(body: object) -> list[Upload]:
+    event = _load(body, "the message body")
+    match event:
+        case {"Type": "Notification", "Message": message}:
+            return _parse_notification(_load(message, "the SNS message"))
+        case {"source": "aws.s3"}:
+            return [_parse_eventbridge(event)]
+    return _parse_notification(event)
+
+
+def _parse_record(record: object) -> list[Upload]:
+    match record:
+        case {"eventSource": "aws:s3"}:
+            return [_parse_s3_record(record)]
+        case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
+            return _parse_notification(_load(message, "the SNS message"))
+    raise UnknownEventError(f"not a record of S3 or SNS: {_describe(record)}")
+
+
+def _parse_notification(event: object) -> list[Upload]:
+    match event:
+        case {"Records": [_, *_] as records}:
+            return [_parse_s3_record(record) for record in records]
+        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
+            return []
+    raise UnknownEventError(f"not an S3 notification: {_describe(event)}")
+
+
+def _parse_s3_record(record: object) -> Upload:
+    match record:
+        case {
+            "eventSource": "aws:s3",
+            "eventName": str(name),
+            "s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
+            **rest,
+        } if str(rest.get("eventVersion", "2.1")).startswith("2."):
+            return _upload(
+                bucket,
+                unquote_plus(key),
+                # S3 leaves the "s3:" out; emulators such as MinIO do not.
+                created=name.removeprefix("s3:").startswith("ObjectCreated:"),
+                version_id=s3_object.get("versionId"),
+                etag=s3_object.get("eTag"),
+                sequencer=s3_object.get("sequencer"),
+            )
+    raise UnknownEventError(f"not an S3 record of event version 2.x: {_describe(record)}")
+
+
+def _parse_eventbridge(event: object) -> Upload:
+    match event:
+        case {
+            "source": "aws.s3",
+            "detail-type": str(name),
+            "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
+        }:
+            return _upload(
+                bucket,
+                key,
+                created=name == "Object Created",
+                version_id=s3_object.get("version-id"),
+                etag=s3_object.get("etag"),
+                sequencer=s3_object.get("sequencer"),
+            )
+    raise UnknownEventError(f"not an S3 event of EventBridge: {_describe(event)}")
+
+
+def _upload(bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object) -> Upload:
+    return Upload(
+        bucket=bucket,
+        key=key,
+        run=parse_key(key),
+        created=created,
+        version_id=version_id if isinstance(version_id, str) and version_id not in ("", "null") else None,
+        etag=etag.strip('"') if isinstance(etag, str) and etag else None,
+        sequencer=parse_sequencer(sequencer),
+    )
+
+
+def _load(text: object, what: str) -> object:
+    if not isinstance(text, str):
+        raise UnknownEventError(f"{what} is not text: {_describe(text)}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnknownEventError(f"{what} is not JSON: {type(error).__name__}") from error
+
+
+def _describe(event: object) -> str:
+    """The shape of an event, to find its sender by; never its contents."""
+    if isinstance(event, Mapping):
+        names = ", ".join(repr(str(name)[:40]) for name in list(event)[:10])
+        return f"an object with the names {names}" if names else "an empty object"
+    return f"a {type(event).__name__}"

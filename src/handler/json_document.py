@@ -1,0 +1,179 @@
+"""JSON text to values and back, exactly: no number goes through a float.
+
+Also the place that knows which values a DynamoDB item holds without loss. Limits:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from handler.domain import JSON
+from handler.errors import FieldError, InvalidMetadataError
+
+MAX_ERRORS = 20
+
+_MAX_DIGITS = 38
+_MAX_EXPONENT = 125
+_MIN_EXPONENT = -130
+_MAX_NAME_BYTES = 65_535
+# DynamoDB counts the attribute itself as level 1. What the record keeps of a document lies
+# as deep below an attribute as it does below the document's root, if the root is level 1.
+_MAX_LEVEL = 32
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Fault = tuple[str, str]
+"""A JSON Pointer, relative to the value that was checked, and a message."""
+
+
+class _BadNumber(int):
+    """Stands for a number that cannot be kept; a number still to those who check types."""
+
+    fault: str
+
+
+class _Repetitive(dict[str, JSON]):
+    """An object in which names occur more than once; it keeps the last value of each."""
+
+    repeated: list[str]
+
+
+def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
+    """Reads one JSON document.
+
+    Args:
+        text: the document; bytes are UTF-8, with or without a byte order mark.
+
+    Returns:
+        The value, whole numbers as ``int``, others as ``Decimal``, and at most `MAX_ERRORS`
+        errors for what the record could not hold exactly: repeated or empty names, ``NaN``
+        and ``Infinity``, numbers beyond DynamoDB's, lone surrogates, more than 32 levels.
+
+    Raises:
+        InvalidMetadataError: the text is not UTF-8, not JSON or nested beyond reading.
+    """
+    try:
+        decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        value = json.loads(
+            decoded,
+            parse_int=_parse_number,
+            parse_float=_parse_number,
+            parse_constant=_parse_constant,
+            object_pairs_hook=_parse_object,
+        )
+    except UnicodeDecodeError as error:
+        raise _invalid(f"not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from error
+    except json.JSONDecodeError as error:
+        raise _invalid(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise _invalid(f"nested deeper than the {_MAX_LEVEL} levels that can be recorded") from error
+    faultless: frozenset[type] = frozenset({int, bool, Decimal, type(None)})
+    if not _SURROGATE_ESCAPE.search(decoded):
+        faultless |= {str}
+    faults = [] if type(value) in faultless else _find_faults(value, faultless, level=1)
+    return value, [FieldError(*fault) for fault in faults]
+
+
+def encode(value: JSON) -> str:
+    """Canonical JSON: names sorted by code point, no spaces, no escapes beyond those that
+    JSON needs, numbers in plain decimal notation. Equal values have equal texts.
+    """
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{encode(name)}:{encode(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(encode, value)) + "]"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def pointer(token: str | int, rest: str = "") -> str:
+    """The JSON Pointer (RFC 6901) that starts with this reference token."""
+    return "/" + str(token).replace("~", "~0").replace("/", "~1") + rest
+
+
+def _invalid(message: str) -> InvalidMetadataError:
+    return InvalidMetadataError([FieldError("", message)])
+
+
+def _parse_object(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    names = [name for name, _ in pairs]
+    repetitive = _Repetitive(value)
+    repetitive.repeated = [name for name in value if names.count(name) > 1]
+    return repetitive
+
+
+def _parse_constant(text: str) -> _BadNumber:
+    return _bad_number(f"{text} is not a JSON number")
+
+
+def _parse_number(text: str) -> int | Decimal:
+    """The number in normal form, so that equal numbers are stored, compared and hashed
+    alike, however they were written.
+    """
+    if len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit():
+        return int(text)
+    sign = "-" if text.startswith("-") else ""
+    mantissa, _, exponent = text.removeprefix("-").lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        return 0
+    significant = digits.rstrip("0")
+    if len(significant) > _MAX_DIGITS:
+        return _bad_number(f"a number of {len(significant)} significant digits; DynamoDB keeps {_MAX_DIGITS}")
+    # An exponent so long is out of range whatever it is, and int() may refuse to read it.
+    scale = int(exponent or 0) if len(exponent) < 10 else 10**9
+    magnitude = scale - len(fraction) + len(digits) - 1
+    if not _MIN_EXPONENT <= magnitude <= _MAX_EXPONENT:
+        return _bad_number("a number beyond DynamoDB's range of 1E-130 to 9.99E+125")
+    number = Decimal(f"{sign}{significant}E{magnitude - len(significant) + 1}")
+    is_whole = magnitude < _MAX_DIGITS and number == number.to_integral_value()
+    return int(number) if is_whole else number
+
+
+def _bad_number(fault: str) -> _BadNumber:
+    number = _BadNumber()
+    number.fault = fault
+    return number
+
+
+def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> list[Fault]:
+    """At most `MAX_ERRORS` faults of a value that is of none of the faultless types.
+
+    Most documents have none. So a value whose type cannot have any costs no call, and a
+    pointer is put together from its end, on the way back from a fault.
+    """
+    if isinstance(value, _BadNumber):
+        return [("", value.fault)]
+    if isinstance(value, str):
+        return [("", "a lone surrogate, which is not Unicode text")] if _SURROGATE.search(value) else []
+    if value and level == _MAX_LEVEL:
+        return [("", f"nested deeper than the {_MAX_LEVEL} levels that can be recorded")]
+    faults = list(_find_name_faults(value, faultless)) if isinstance(value, dict) else []
+    members: Iterable[tuple[str | int, JSON]] = value.items() if isinstance(value, dict) else enumerate(value)
+    for token, member in members:
+        if len(faults) >= MAX_ERRORS:
+            break
+        if type(member) not in faultless:
+            faults += [(pointer(token, rest), text) for rest, text in _find_faults(member, faultless, level + 1)]
+    return faults[:MAX_ERRORS]
+
+
+def _find_name_faults(value: dict[str, JSON], faultless: frozenset[type]) -> Iterable[Fault]:
+    if isinstance(value, _Repetitive):
+        for name in value.repeated:
+            yield pointer(name), "the name occurs more than once in its object"
+    if "" in value:
+        yield pointer(""), "an empty name, which DynamoDB cannot keep"
+    for name in value:
+        if len(name) * 4 > _MAX_NAME_BYTES and len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES:
+            yield pointer(name), f"a name of more than {_MAX_NAME_BYTES} bytes, which DynamoDB cannot keep"
+        if str not in faultless and _SURROGATE.search(name):
+            yield pointer(name), "the name has a lone surrogate, which is not Unicode text"

@@ -1,0 +1,77 @@
+"""The document of a run: bytes to validated metadata, or all its errors. Pure.
+
+The format's one source is ``metadata.schema.json`` beside this file.
+"""
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+from handler.domain import JSON, DeclaredFile, Metadata, Model, Run
+from handler.errors import FieldError
+from handler.json_document import decode, pointer
+from handler.json_schema import find_faults
+
+MAX_BYTES = 1_048_576
+
+
+@functools.cache
+def load_schema() -> Mapping[str, Any]:
+    """The JSON Schema of ``metadata.json``."""
+    schema: dict[str, Any] = json.loads(resources.files("handler").joinpath("metadata.schema.json").read_bytes())
+    return schema
+
+
+def parse_metadata(body: bytes, run: Run) -> tuple[Metadata, list[FieldError]]:
+    """Parses a document of at most `MAX_BYTES`.
+
+    Args:
+        body: the document, UTF-8 JSON.
+        run: the run that the object key names; the document must not disagree.
+
+    Returns:
+        The metadata and every error. A field or a file that has an error is absent from the
+        metadata, so that what depends on the others can still be checked.
+
+    Raises:
+        InvalidMetadataError: the body is not UTF-8 or not JSON; there are no fields.
+    """
+    document, errors = decode(body)
+    errors += [FieldError(*fault) for fault in find_faults(load_schema(), document)]
+    if not isinstance(document, dict):
+        return Metadata(), errors
+    errors += _compare_ids(document, run)
+    return _from_document(document, {error.path for error in errors}), errors
+
+
+def _compare_ids(document: Mapping[str, JSON], run: Run) -> list[FieldError]:
+    expected = {"organisation_id": run.organisation_id, "run_id": run.run_id}
+    return [
+        FieldError(pointer(name), f"differs from the one in the object key, {identifier!r}")
+        for name, identifier in expected.items()
+        if isinstance(document.get(name), str) and document[name] != identifier
+    ]
+
+
+def _from_document(document: Mapping[str, JSON], faulty: set[str]) -> Metadata:
+    faulty_fields = {path.split("/")[1] for path in faulty}
+    fields = {name: value for name, value in document.items() if name not in faulty_fields}
+    model = fields.get("model")
+    return Metadata(
+        name=fields.get("name"),
+        created_by=fields.get("created_by"),
+        created_at=fields.get("created_at"),
+        model=Model(model["name"], model.get("version")) if model else None,
+        parameters=fields.get("parameters", {}),
+        tags=fields.get("tags"),
+        files=() if "/files" in faulty else tuple(_declared_files(document.get("files", ()), faulty)),
+    )
+
+
+def _declared_files(files: Iterable[JSON], faulty: set[str]) -> Iterator[DeclaredFile]:
+    faulty_files = {"/".join(path.split("/")[:3]) for path in faulty}
+    for index, file in enumerate(files):
+        if f"/files/{index}" not in faulty_files:
+            yield DeclaredFile(index, file["path"], file.get("size"))

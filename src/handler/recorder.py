@@ -1,0 +1,173 @@
+"""One upload, from the object to the record: read, validate, configure, record."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from handler.config import Settings, build_model_config
+from handler.domain import JSON, DeclaredFile, Metadata, Outcome, Run, Upload
+from handler.errors import ContentionError, FieldError, InvalidMetadataError
+from handler.json_document import MAX_ERRORS, encode
+from handler.metadata import MAX_BYTES, parse_metadata
+from handler.runs import MAX_ACCEPTED_BYTES, Entry, RunTable, measure
+from handler.s3 import S3, StoredObject
+
+_MAX_SWAPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an upload.
+
+    Attributes:
+        outcome: exactly one.
+        errors: the document's errors, if it is rejected.
+        reason: why, if it is ignored.
+    """
+
+    outcome: Outcome
+    errors: tuple[FieldError, ...] = ()
+    reason: str | None = None
+
+
+_GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")
+
+
+class Recorder:
+    """Handles uploads, each to exactly one outcome. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, s3: S3, table: RunTable) -> None:
+        self._settings = settings
+        self._s3 = s3
+        self._table = table
+
+    def handle(self, upload: Upload) -> Result:
+        """Brings the record up to this upload.
+
+        Raises:
+            UploadFailedError: AWS did not do its part; deliver the event again.
+        """
+        if not upload.created:
+            return Result(Outcome.IGNORED, reason="not the creation of an object")
+        if upload.bucket != self._settings.runs_bucket:
+            return Result(Outcome.IGNORED, reason="not the bucket of runs")
+        if upload.run is None:
+            return Result(Outcome.IGNORED, reason="not the key of a run's metadata.json")
+        if upload.sequencer is not None:
+            stored = self._read(upload.key, upload.version_id)
+            if stored is None:
+                return _GONE
+            entry = self._evaluate(upload, upload.run, stored, upload.sequencer)
+            outcome = self._table.record(entry)
+            if outcome is not None:
+                return Result(outcome, entry.errors if outcome is Outcome.REJECTED else ())
+        return self._swap(upload, upload.run)
+
+    def _swap(self, upload: Upload, run: Run) -> Result:
+        """Records the current object by compare and swap.
+
+        The object is read after the record, so it is never older than what the record
+        shows; if the record is then still the same, replacing it is right.
+        """
+        for _ in range(_MAX_SWAPS):
+            seen = self._table.get(run)
+            stored = self._read(upload.key)
+            if stored is None:
+                return _GONE
+            if seen and (seen.version_id, seen.etag) == (stored.version_id, stored.etag):
+                return Result(Outcome.DUPLICATE)
+            entry = self._evaluate(upload, run, stored, upload.sequencer if _names(upload, stored) else None)
+            if self._table.replace(seen, entry):
+                return Result(entry.outcome, entry.errors)
+        raise ContentionError(f"the record of {run.path} changed under each of {_MAX_SWAPS} attempts to replace it")
+
+    def _read(self, key: str, version_id: str | None = None) -> StoredObject | None:
+        return self._s3.read_object(self._settings.runs_bucket, key, version_id, max_bytes=MAX_BYTES)
+
+    def _evaluate(self, upload: Upload, run: Run, stored: StoredObject, sequencer: str | None) -> Entry:
+        accepted: dict[str, JSON] = {}
+        errors: tuple[FieldError, ...] = ()
+        try:
+            accepted = self._accept(run, stored, sequencer)
+        except InvalidMetadataError as error:
+            errors = error.errors[:MAX_ERRORS]
+        return Entry(
+            run=run,
+            bucket=upload.bucket,
+            key=upload.key,
+            version_id=stored.version_id,
+            etag=stored.etag,
+            uploaded_at=stored.last_modified,
+            sequencer=sequencer,
+            errors=errors,
+            accepted=accepted,
+        )
+
+    def _accept(self, run: Run, stored: StoredObject, sequencer: str | None) -> dict[str, JSON]:
+        """The attributes that an accepted document sets.
+
+        Raises:
+            InvalidMetadataError: it is not acceptable, for every reason that was found.
+        """
+        if stored.body is None:
+            raise InvalidMetadataError([FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")])
+        metadata, errors = parse_metadata(stored.body, run)
+        if metadata.files and len(errors) < MAX_ERRORS:
+            errors += islice(self._find_missing_files(run, metadata.files), MAX_ERRORS)
+        try:
+            config = build_model_config(run, metadata)
+        except InvalidMetadataError as error:
+            # A model that is wrong in itself is reported already.
+            if not any(f"{known.path}/".startswith("/model/") for known in errors):
+                errors += error.errors
+        if errors:
+            raise InvalidMetadataError(errors)
+        accepted = _describe(metadata, dict(config), stored, sequencer)
+        size = measure(accepted)
+        if size > MAX_ACCEPTED_BYTES:
+            message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
+            raise InvalidMetadataError([FieldError("", message)])
+        return accepted
+
+    def _find_missing_files(self, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
+        declared = {run.prefix + file.path for file in files}
+        last = max(declared)
+        sizes: dict[str, int] = {}
+        for listed in self._s3.list_objects(self._settings.runs_bucket, run.prefix):
+            if listed.key in declared:
+                sizes[listed.key] = listed.size
+            if listed.key >= last:  # S3 lists in the order of UTF-8, which is that of code points
+                break
+        for file in files:
+            actual = sizes.get(run.prefix + file.path)
+            if actual is None:
+                yield FieldError(f"/files/{file.index}/path", f"no object {file.path} below the run's prefix")
+            elif file.size not in (None, actual):
+                yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
+
+
+def _names(upload: Upload, stored: StoredObject) -> bool:
+    """Whether the event is about this very object; versions tell, else entity tags do."""
+    if upload.version_id or stored.version_id:
+        return upload.version_id == stored.version_id
+    return upload.etag == stored.etag
+
+
+def _describe(metadata: Metadata, config: JSON, stored: StoredObject, sequencer: str | None) -> dict[str, JSON]:
+    source = {
+        "version_id": stored.version_id,
+        "etag": stored.etag,
+        "sequencer": sequencer,
+        "size": stored.size,
+        "sha256": hashlib.sha256(stored.body or b"").hexdigest(),
+    }
+    return {
+        "config": config,
+        "config_sha256": hashlib.sha256(encode(config).encode()).hexdigest(),
+        "source": {name: value for name, value in source.items() if value is not None},
+        "name": metadata.name,
+        "created_at": metadata.created_at,
+        "created_by": metadata.created_by,
+        "tags": metadata.tags,
+    }

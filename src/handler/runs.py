@@ -1,0 +1,254 @@
+"""The table of runs: one item a run, and the conditional writes that keep S3's order.
+
+Nothing is locked. A write states what it expects to find; DynamoDB applies it or answers
+with what is there instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.domain import JSON, Outcome, Run
+from handler.errors import AWSCallError, FieldError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_ACCEPTED_BYTES = 384 * 1024
+"""How much of an item the attributes of an accepted upload may take. DynamoDB's limit is
+400 KiB; the rest holds the latest upload's own attributes and the errors of a later one."""
+
+_NO_RECORD = "attribute_not_exists(#organisation_id)"
+_RECORD_IS_OLDER = "#sequencer < :sequencer"
+_RECORD_IS_NEWER = "#sequencer > :sequencer"
+_NO_SOURCE = "attribute_not_exists(#source)"
+_SOURCE_IS_OLDER = "#source.#sequencer < :sequencer"
+
+Item = Mapping[str, Any]
+"""An item, or an attribute value, as DynamoDB's low-level API spells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one upload says of its run.
+
+    Attributes:
+        sequencer: its place in S3's order, as `Upload.sequencer`; None if unknown.
+        uploaded_at: the object's LastModified.
+        errors: why it is rejected; empty if it is accepted.
+        accepted: the attributes that only an accepted upload sets, None for one to remove;
+            empty if it is rejected.
+    """
+
+    run: Run
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    uploaded_at: datetime
+    sequencer: str | None
+    errors: tuple[FieldError, ...]
+    accepted: dict[str, JSON]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the upload once the record shows it."""
+        return Outcome.REJECTED if self.errors else Outcome.RECORDED
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRecord:
+    """As much of a record as tells it from every other state of it."""
+
+    recorded_at: str
+    etag: str
+    version_id: str | None
+    sequencer: str | None
+
+
+class RunTable:
+    """The records of all runs.
+
+    Every method raises `AWSCallError` if DynamoDB refuses or does not answer.
+    """
+
+    def __init__(self, name: str, client: DynamoDBClient | None = None) -> None:
+        """Uses ``client``, or makes one from the environment's AWS settings."""
+        self.name = name
+        self.client: DynamoDBClient = client or boto3.client("dynamodb")
+
+    def get(self, run: Run) -> SeenRecord | None:
+        """The record as of now (a consistent read); None if there is none."""
+        try:
+            response = self.client.get_item(TableName=self.name, Key=_key(run), ConsistentRead=True)
+        except (ClientError, BotoCoreError) as error:
+            raise AWSCallError(f"reading the record of {run.path} failed: {error}") from error
+        item = response.get("Item")
+        if item is None:
+            return None
+        return SeenRecord(
+            recorded_at=item["recorded_at"]["S"],
+            etag=item["etag"]["S"],
+            version_id=_text(item, "version_id"),
+            sequencer=_text(item, "sequencer"),
+        )
+
+    def record(self, entry: Entry) -> Outcome | None:
+        """Records an entry with a sequencer: the highest one wins.
+
+        An accepted entry that arrives after a rejected newer one is stale, but it is the
+        last accepted one that the record has heard of, so it fills in what that left out.
+
+        Returns:
+            The outcome; None if the record has no sequencer to compare with, in which case
+            nothing was written and only `replace` can tell the order.
+        """
+        found = self._update(entry, _latest(entry) | entry.accepted, f"{_NO_RECORD} OR {_RECORD_IS_OLDER}")
+        if found is None:
+            return entry.outcome
+        recorded = _text(found, "sequencer")
+        if recorded is None:
+            return None
+        if recorded == entry.sequencer:
+            return Outcome.DUPLICATE
+        if entry.accepted and _text(found, "status") == Outcome.REJECTED:
+            self._update(entry, entry.accepted, f"{_RECORD_IS_NEWER} AND ({_NO_SOURCE} OR {_SOURCE_IS_OLDER})")
+        return Outcome.STALE
+
+    def replace(self, seen: SeenRecord | None, entry: Entry) -> bool:
+        """Records an entry if the record is still the one that was seen.
+
+        Returns:
+            Whether it was; if not, nothing was written.
+        """
+        if seen is None:
+            return self._update(entry, _latest(entry) | entry.accepted, _NO_RECORD) is None
+        state = {
+            "recorded_at": seen.recorded_at,
+            "etag": seen.etag,
+            "version_id": seen.version_id,
+            "sequencer": seen.sequencer,
+        }
+        conditions = [
+            f"attribute_not_exists(#{name})" if value is None else f"#{name} = :seen_{name}"
+            for name, value in state.items()
+        ]
+        expected = {f":seen_{name}": {"S": value} for name, value in state.items() if value is not None}
+        attributes = _latest(entry) | entry.accepted
+        return self._update(entry, attributes, " AND ".join(conditions), expected, after=seen.recorded_at) is None
+
+    def _update(
+        self,
+        entry: Entry,
+        attributes: Mapping[str, JSON],
+        condition: str,
+        expected: Item | None = None,
+        after: str = "",
+    ) -> Item | None:
+        """Sets the attributes, removes those that are None, if the condition holds.
+
+        Returns:
+            None if it did; else the item that was found, empty if there was none.
+        """
+        present = {name: value for name, value in attributes.items() if value is not None}
+        present["recorded_at"] = _now(after)
+        assignments = [f"#{name} = :{name}" for name in present]
+        assignments.append("#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at)")
+        update = "SET " + ", ".join(assignments)
+        absent = [f"#{name}" for name in attributes if name not in present]
+        if absent:
+            update += " REMOVE " + ", ".join(absent)
+        values = {f":{name}": serialize(value) for name, value in present.items()}
+        if entry.sequencer is not None:
+            values[":sequencer"] = {"S": entry.sequencer}
+        try:
+            self.client.update_item(
+                TableName=self.name,
+                Key=_key(entry.run),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames={f"#{name}": name for name in re.findall(r"#(\w+)", f"{update} {condition}")},
+                ExpressionAttributeValues=values | dict(expected or {}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                found: Item = error.response.get("Item", {})  # type: ignore[assignment]
+                return found
+            raise AWSCallError(f"writing the record of {entry.run.path} failed: {error}") from error
+        except BotoCoreError as error:
+            raise AWSCallError(f"writing the record of {entry.run.path} failed: {error}") from error
+        return None
+
+
+def serialize(value: JSON) -> dict[str, Any]:
+    """A value as DynamoDB's low-level API spells it; numbers keep every digit."""
+    match value:
+        case str():
+            return {"S": value}
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case None:
+            return {"NULL": True}
+        case dict():
+            return {"M": {name: serialize(member) for name, member in value.items()}}
+    return {"L": [serialize(member) for member in value]}
+
+
+def measure(value: JSON) -> int:
+    """The bytes that a value takes in an item, rounded up where AWS gives no exact figure.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    match value:
+        case str():
+            return len(value.encode())
+        case None | bool():
+            return 1
+        case int() | Decimal():
+            return 21
+        case dict():
+            return 3 + sum(1 + len(name.encode()) + measure(member) for name, member in value.items())
+    return 3 + sum(1 + measure(member) for member in value)
+
+
+def _latest(entry: Entry) -> dict[str, JSON]:
+    errors = [{"path": error.path, "message": error.message} for error in entry.errors]
+    return {
+        "status": entry.outcome.value,
+        "errors": errors or None,
+        "sequencer": entry.sequencer,
+        "uploaded_at": entry.uploaded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "version_id": entry.version_id,
+        "etag": entry.etag,
+        "bucket": entry.bucket,
+        "key": entry.key,
+    }
+
+
+def _key(run: Run) -> dict[str, Any]:
+    return {"organisation_id": {"S": run.organisation_id}, "run_id": {"S": run.run_id}}
+
+
+def _text(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None
+
+
+def _now(after: str) -> str:
+    """The time in UTC, to the microsecond, but later than ``after`` whatever the clock says:
+    a record that is replaced never bears the time of the one before.
+    """
+    now = datetime.now(UTC)
+    if after:
+        now = max(now, datetime.fromisoformat(after) + timedelta(microseconds=1))
+    return now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

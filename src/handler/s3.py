@@ -1,0 +1,104 @@
+"""S3: list buckets, list objects, read an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.errors import AWSCallError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# 405 is S3's answer to a read of a version that is a delete marker.
+_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object of a listing; ``size`` in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object that was read.
+
+    Attributes:
+        version_id: None if the bucket gave it no version.
+        etag: entity tag, without quotes.
+        last_modified: when S3 took it (for a multipart upload: when that was started), UTC.
+        size: in bytes.
+        body: its contents; None if it is larger than the reader asked for.
+    """
+
+    version_id: str | None
+    etag: str
+    last_modified: datetime
+    size: int
+    body: bytes | None
+
+
+class S3:
+    """The calls to S3 that this project makes.
+
+    Every method raises `AWSCallError` if S3 refuses, does not answer or breaks off.
+    """
+
+    def __init__(self, client: S3Client | None = None) -> None:
+        """Uses ``client``, or makes one from the environment's AWS settings."""
+        self.client: S3Client = client or boto3.client("s3")
+
+    def list_buckets(self) -> list[str]:
+        """The names of the caller's buckets."""
+        try:
+            pages = self.client.get_paginator("list_buckets").paginate()
+            return [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
+        except (ClientError, BotoCoreError) as error:
+            raise AWSCallError(f"listing buckets failed: {error}") from error
+
+    def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ListedObject]:
+        """The objects under a prefix in the order of their keys' UTF-8 bytes; a page at a time."""
+        try:
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for listed in page.get("Contents", []):
+                    yield ListedObject(listed["Key"], listed["Size"])
+        except (ClientError, BotoCoreError) as error:
+            raise AWSCallError(f"listing s3://{bucket}/{prefix} failed: {error}") from error
+
+    def read_object(
+        self, bucket: str, key: str, version_id: str | None = None, *, max_bytes: int
+    ) -> StoredObject | None:
+        """Reads a version of an object, or the current one, with one request.
+
+        Returns:
+            The object, without its body if it is larger than ``max_bytes``; None if there is
+            no such key or version (any more).
+        """
+        version = {"VersionId": version_id} if version_id else {}
+        try:
+            response = self.client.get_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
+            size = response["ContentLength"]
+            with response["Body"] as stream:
+                body = stream.read() if size <= max_bytes else None
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _GONE:
+                return None
+            raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
+        except BotoCoreError as error:
+            raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
+        actual_version = response.get("VersionId", "null")
+        return StoredObject(
+            version_id=None if actual_version == "null" else actual_version,
+            etag=response["ETag"].strip('"'),
+            last_modified=response["LastModified"],
+            size=size,
+            body=body,
+        )

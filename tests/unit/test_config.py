@@ -1,0 +1,169 @@
+"""Settings and the model config, in both environments."""
+
+from decimal import Decimal
+
+import pytest
+
+from handler.config import build_model_config, is_lambda, load_settings, snapshot
+from handler.domain import Metadata, Model, Run
+from handler.errors import FieldError, InvalidMetadataError, SettingsError
+
+PINNED = Metadata(model=Model("m", "1.0"))
+
+
+def test__build_model_config_in_production_env(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEVELOPMENT", raising=False)
+    assert build_model_config(run, PINNED) == {
+        "environment": "production",
+        "model": {"name": "m", "version": "1.0"},
+        "input": "s3://run-recorder-runs/runs/acme/run-0001/",
+        "output": "s3://results/results/acme/run-0001/",
+        "parameters": {},
+    }
+
+
+def test__build_model_config_in_development_env(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    assert build_model_config(run, PINNED) == {
+        "environment": "development",
+        "model": {"name": "m", "version": "1.0"},
+        "input": "s3://run-recorder-runs/runs/acme/run-0001/",
+        "output": "s3://results/development/results/acme/run-0001/",
+        "parameters": {},
+    }
+
+
+def test_development_falls_back_to_the_bucket_of_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    monkeypatch.delenv("OUTPUT_BUCKET")
+    assert build_model_config(run, PINNED)["output"] == "s3://run-recorder-runs/development/results/acme/run-0001/"
+
+
+@pytest.mark.parametrize("value", ["", "false", "FALSE", "0", "no", "No", "off"])
+def test_production_is_the_default_and_can_be_said(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", value)
+    assert not load_settings().development
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1", "yes", "YES", "on"])
+def test_development_can_be_said_in_any_case(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", value)
+    assert load_settings().development
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", " true", "null"])
+def test_development_is_never_guessed(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", value)
+    with pytest.raises(SettingsError, match=rf"^DEVELOPMENT is '{value}', expected true or false$"):
+        load_settings()
+
+
+def test_one_error_names_every_problem() -> None:
+    with pytest.raises(SettingsError) as failure:
+        load_settings({"MODEL_NAME": "m", "MODEL_PARAMETERS": "[]", "RUNS_TABLE": ""})
+    assert str(failure.value) == (
+        "RUNS_BUCKET is not set; RUNS_TABLE is not set; OUTPUT_BUCKET is not set; "
+        "MODEL_VERSION is not set, expected a pinned version in production; MODEL_PARAMETERS is not a JSON object"
+    )
+
+
+def test_development_needs_no_output_bucket() -> None:
+    settings = load_settings({"DEVELOPMENT": "1", "RUNS_BUCKET": "b", "RUNS_TABLE": "t"})
+    assert settings.output_bucket == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "MODEL_PARAMETERS: not JSON"),
+        ('{"a": NaN}', "MODEL_PARAMETERS/a: NaN is not a JSON number"),
+        ('{"a": 1, "a": 2}', "MODEL_PARAMETERS/a: the name occurs more than once"),
+        ("null", "MODEL_PARAMETERS is not a JSON object"),
+    ],
+)
+def test_bad_default_parameters_are_a_settings_error(text: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_PARAMETERS", text)
+    with pytest.raises(SettingsError) as failure:
+        load_settings()
+    assert str(failure.value).startswith(problem)
+
+
+def test_parameters_of_the_metadata_replace_the_defaults_of_the_same_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_PARAMETERS", '{"a": {"x": 1}, "b": 0.1}')
+    config = build_model_config(run, Metadata(model=Model("m", "1"), parameters={"a": {"y": 2}, "c": None}))
+    assert config["parameters"] == {"a": {"y": 2}, "b": Decimal("0.1"), "c": None}
+
+
+def test_default_model_serves_runs_that_name_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_NAME", "default")
+    monkeypatch.setenv("MODEL_VERSION", "7")
+    assert build_model_config(run, Metadata())["model"] == {"name": "default", "version": "7"}
+
+
+def test_model_of_the_metadata_wins_as_a_whole(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default's version says nothing of another model."""
+    monkeypatch.setenv("MODEL_NAME", "default")
+    monkeypatch.setenv("MODEL_VERSION", "7")
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    assert build_model_config(run, Metadata(model=Model("m")))["model"] == {"name": "m", "version": "latest"}
+
+
+def test_run_without_any_model_is_rejected(run: Run) -> None:
+    with pytest.raises(InvalidMetadataError) as rejection:
+        build_model_config(run, Metadata())
+    assert rejection.value.errors == (FieldError("/model", "required, since this deployment has no default model"),)
+
+
+@pytest.mark.parametrize("version", [None, "latest"])
+def test_production_rejects_an_unpinned_version(run: Run, version: str | None) -> None:
+    with pytest.raises(InvalidMetadataError) as rejection:
+        build_model_config(run, Metadata(model=Model("m", version)))
+    assert [error.path for error in rejection.value.errors] == ["/model/version"]
+
+
+@pytest.mark.parametrize("version", ["", "latest"])
+def test_production_refuses_an_unpinned_default(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_NAME", "m")
+    monkeypatch.setenv("MODEL_VERSION", version)
+    with pytest.raises(SettingsError, match="MODEL_VERSION is .*, expected a pinned version in production"):
+        load_settings()
+
+
+def test_development_reads_a_missing_default_version_as_latest(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    monkeypatch.setenv("MODEL_NAME", "m")
+    assert build_model_config(run, Metadata())["model"] == {"name": "m", "version": "latest"}
+
+
+def test_default_version_without_a_name_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_VERSION", "1")
+    with pytest.raises(SettingsError, match="MODEL_VERSION is set, but MODEL_NAME is not"):
+        load_settings()
+
+
+def test_config_is_a_function_of_its_arguments(run: Run) -> None:
+    env = {"RUNS_BUCKET": "b", "RUNS_TABLE": "t", "OUTPUT_BUCKET": "o"}
+    config = build_model_config(run, PINNED, env)
+    assert (config["input"], config["output"]) == ("s3://b/runs/acme/run-0001/", "s3://o/results/acme/run-0001/")
+
+
+def test_powertools_variables_mean_what_they_always_mean() -> None:
+    env = {"RUNS_BUCKET": "b", "RUNS_TABLE": "t", "OUTPUT_BUCKET": "o"}
+    settings = load_settings(env)
+    assert (settings.service, settings.metrics_namespace) == ("run-recorder", "RunRecorder")
+    settings = load_settings(env | {"POWERTOOLS_SERVICE_NAME": "s", "POWERTOOLS_METRICS_NAMESPACE": "n"})
+    assert (settings.service, settings.metrics_namespace) == ("s", "n")
+
+
+def test_snapshot_tells_environments_apart() -> None:
+    base = {"RUNS_TABLE": "t", "AWS_ENDPOINT_URL": "http://a", "HOME": "/"}
+    assert snapshot(base) == snapshot(base | {"HOME": "/root"})
+    assert snapshot(base) != snapshot(base | {"AWS_ENDPOINT_URL": "http://b"})
+    assert snapshot(base) != snapshot(base | {"DEVELOPMENT": "1"})
+
+
+@pytest.mark.parametrize(("env", "expected"), [({}, False), ({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, True)])
+def test_lambda_is_told_by_its_runtime_api(env: dict[str, str], *, expected: bool) -> None:
+    assert is_lambda(env) is expected

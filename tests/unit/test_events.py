@@ -1,0 +1,268 @@
+"""Envelopes, keys and sequencers."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from handler.domain import Run, Upload
+from handler.errors import UnknownEventError
+from handler.events import is_from_sqs, parse_key, parse_messages, parse_sequencer, parse_uploads
+
+KEY = "runs/acme/run-0001/metadata.json"
+TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
+EVENTBRIDGE = {
+    "version": "0",
+    "source": "aws.s3",
+    "detail-type": "Object Created",
+    "detail": {
+        "bucket": {"name": "b"},
+        "object": {
+            "key": "runs/a+b/c d%41/metadata.json",
+            "etag": "e",
+            "version-id": "v",
+            "sequencer": "617f08299329d189",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("identifier", ["a", "0", "A.b_c:d=e@f+g~h-i", "x" * 128, "9..", "a--"])
+def test_key_of_a_run_gives_its_ids(identifier: str) -> None:
+    assert parse_key(f"runs/{identifier}/r/metadata.json") == Run(identifier, "r")
+    assert parse_key(f"runs/o/{identifier}/metadata.json") == Run("o", identifier)
+
+
+@pytest.mark.parametrize("identifier", ["", ".a", "-a", "_", "a b", "a/b", "é", "x" * 129, "a\n", "a%41", "..", "a\\b"])
+def test_key_with_an_id_outside_the_grammar_is_no_run(identifier: str) -> None:
+    assert parse_key(f"runs/{identifier}/r/metadata.json") is None
+    assert parse_key(f"runs/o/{identifier}/metadata.json") is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "metadata.json",
+        "/runs/o/r/metadata.json",
+        "runs/o/metadata.json",
+        "runs/o/r/s/metadata.json",
+        "runs/o/r/metadata.json\n",
+        "runs/o/r/metadata.json/",
+        "runs/o/r/metadataXjson",
+        "runs/o/r/data.csv",
+        "Runs/o/r/metadata.json",
+        "results/o/r/metadata.json",
+    ],
+)
+def test_any_other_key_is_no_run(key: str) -> None:
+    assert parse_key(key) is None
+
+
+@pytest.mark.parametrize(
+    ("lower", "higher"),
+    [
+        ("0055AED6DCD90281E5", "0055AED6DCD90281E6"),
+        ("55AED6DCD90281E5", "0055AED6DCD90281E6"),
+        ("9", "10"),
+        ("ff", "0100"),
+        ("0a", "0B"),
+        ("FF", "f" * 32),
+    ],
+)
+def test_sequencers_compare_as_integers_whatever_their_spelling(lower: str, higher: str) -> None:
+    first, second = parse_sequencer(lower), parse_sequencer(higher)
+    assert first is not None
+    assert second is not None
+    assert first < second
+
+
+def test_sequencer_is_upper_case_and_padded_to_32_digits() -> None:
+    assert parse_sequencer("617f08299329d189") == "0000000000000000617F08299329D189"
+
+
+@pytest.mark.parametrize("value", [None, "", "xyz", "0x1", " 1", "1\n", "1_0", "-1", "1" * 33, 5, "١"])  # noqa: PLE2502
+def test_what_is_no_hexadecimal_of_32_digits_is_a_missing_sequencer(value: object) -> None:
+    assert parse_sequencer(value) is None
+
+
+def test_s3_record_gives_every_field(s3_record: Callable[..., dict[str, Any]]) -> None:
+    record = s3_record(KEY, "b", versionId="v", eTag="e", sequencer="1f", size=3)
+    assert parse_uploads({"Records": [record]}) == [
+        Upload("b", KEY, Run("acme", "run-0001"), created=True, version_id="v", etag="e", sequencer="1F".zfill(32))
+    ]
+
+
+@pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": ""}, {"versionId": "null"}])
+def test_s3_record_of_an_unversioned_bucket_names_no_version(
+    s3_record: Callable[..., dict[str, Any]], version: dict[str, Any]
+) -> None:
+    (upload,) = parse_uploads({"Records": [s3_record(**version)]})
+    assert upload.version_id is None
+
+
+def test_s3_key_is_decoded_once(s3_record: Callable[..., dict[str, Any]]) -> None:
+    keys = ["runs/a%2Bb/c%40d%3A%3D/metadata.json", "runs/a+b/r/metadata.json", "runs/a%252Bb/r/metadata.json"]
+    uploads = parse_uploads({"Records": [s3_record(key) for key in keys]})
+    assert [upload.key for upload in uploads] == [
+        "runs/a+b/c@d:=/metadata.json",
+        "runs/a b/r/metadata.json",
+        "runs/a%2Bb/r/metadata.json",
+    ]
+    assert [upload.run for upload in uploads] == [Run("a+b", "c@d:="), None, None]
+
+
+def test_eventbridge_key_is_not_decoded() -> None:
+    (upload,) = parse_uploads(EVENTBRIDGE)
+    assert upload.key == "runs/a+b/c d%41/metadata.json"
+    assert upload == Upload(
+        "b", upload.key, None, created=True, version_id="v", etag="e", sequencer="617F08299329D189".zfill(32)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "created"),
+    [
+        ("ObjectCreated:Put", True),
+        ("ObjectCreated:CompleteMultipartUpload", True),
+        ("s3:ObjectCreated:Copy", True),
+        ("ObjectRemoved:Delete", False),
+        ("ObjectRestore:Completed", False),
+        ("ObjectTagging:Put", False),
+        ("LifecycleExpiration:Delete", False),
+        ("Replication:OperationFailedReplication", False),
+    ],
+)
+def test_only_created_objects_are_created(
+    s3_record: Callable[..., dict[str, Any]], name: str, *, created: bool
+) -> None:
+    (upload,) = parse_uploads({"Records": [s3_record(name=name)]})
+    assert upload.created is created
+
+
+def test_other_detail_types_of_eventbridge_are_not_creations() -> None:
+    (upload,) = parse_uploads({**EVENTBRIDGE, "detail-type": "Object Deleted"})
+    assert not upload.created
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.1", "2.6", "2.17"])
+def test_every_event_version_2_is_taken(s3_record: Callable[..., dict[str, Any]], version: str) -> None:
+    assert len(parse_uploads({"Records": [{**s3_record(), "eventVersion": version}]})) == 1
+
+
+def test_every_record_is_taken(s3_record: Callable[..., dict[str, Any]]) -> None:
+    assert [
+        upload.key for upload in parse_uploads({"Records": [s3_record("a"), s3_record("b"), s3_record("c")]})
+    ] == list("abc")
+
+
+def test_sns_delivers_s3_notifications(s3_record: Callable[..., dict[str, Any]]) -> None:
+    message = json.dumps({"Records": [s3_record("a"), s3_record("b")]})
+    event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]}
+    assert [upload.key for upload in parse_uploads(event)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [TEST_EVENT, {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(TEST_EVENT)}}]}],
+)
+def test_test_event_names_no_upload(event: dict[str, Any]) -> None:
+    assert parse_uploads(event) == []
+
+
+def test_sqs_messages_are_parsed_by_their_bodies(
+    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]]
+) -> None:
+    notification = {"Records": [s3_record("a+b"), s3_record("c")]}
+    sns = {"Type": "Notification", "TopicArn": "arn", "Message": json.dumps({"Records": [s3_record("d%2Be")]})}
+    messages = parse_messages(sqs_event(notification, sns, EVENTBRIDGE, TEST_EVENT))
+    assert [message.message_id for message in messages] == ["0", "1", "2", "3"]
+    assert [[upload.key for upload in message.uploads] for message in messages] == [
+        ["a b", "c"],
+        ["d+e"],
+        ["runs/a+b/c d%41/metadata.json"],
+        [],
+    ]
+    assert all(message.error is None for message in messages)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not JSON",
+        "[" * 100_000,
+        "null",
+        "[]",
+        "{}",
+        '{"Records": []}',
+        '{"Records": [{"eventSource": "aws:sqs"}]}',
+        '{"Type": "SubscriptionConfirmation", "Message": "x"}',
+        '{"Type": "Notification", "Message": "x"}',
+        '{"Type": "Notification", "Message": 1}',
+        '{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}',
+    ],
+)
+def test_bad_sqs_message_spoils_only_itself(
+    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]], body: str
+) -> None:
+    bad, good = parse_messages(sqs_event(body, {"Records": [s3_record()]}))
+    assert isinstance(bad.error, UnknownEventError)
+    assert bad.uploads == ()
+    assert good.error is None
+    assert len(good.uploads) == 1
+
+
+def test_sqs_record_without_an_id_cannot_be_reported_and_raises() -> None:
+    with pytest.raises(UnknownEventError, match="messageId"):
+        parse_messages({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"Records": []},
+        {"Records": [None]},
+        {"Records": [{"eventSource": "aws:dynamodb"}]},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}}}]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {}}]},
+        {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
+        {"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": "PutObject"}},
+    ],
+)
+def test_what_is_not_an_s3_event_is_refused(event: Any) -> None:
+    with pytest.raises(UnknownEventError, match="not a"):
+        parse_uploads(event)
+
+
+def test_event_version_3_is_refused(s3_record: Callable[..., dict[str, Any]]) -> None:
+    with pytest.raises(UnknownEventError, match=r"event version 2\.x"):
+        parse_uploads({"Records": [{**s3_record(), "eventVersion": "3.0"}]})
+
+
+def test_refusal_tells_the_shape_but_not_the_contents() -> None:
+    with pytest.raises(UnknownEventError) as refusal:
+        parse_uploads({"password": "secret", "x" * 100: 1})
+    assert "'password'" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+    assert "x" * 41 not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"Records": [{"eventSource": "aws:sqs"}]}, True),
+        ({"Records": [{"eventSource": "aws:s3"}]}, False),
+        ({"Records": []}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_sqs_is_told_by_its_event_source(event: Any, *, expected: bool) -> None:
+    assert is_from_sqs(event) is expected
