@@ -2,35 +2,56 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SAM := $(VENV)/sam
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint unit integration lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: $(VENV)/local ## Record sample runs in a local stack and show what happens
+run: $(VENV)/local.done ## Record a sample run in a local stack and show what happens
 	@$(BIN)/python -m local run
 
-test: lint unit integration ## Everything that must hold
+test: lint $(VENV)/dev.done $(SAM).done ## Check everything
+	$(BIN)/pytest --cov tests
 
-lint: $(VENV)/dev ## Style, types and the translated template
+lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-unit: $(VENV)/dev ## Modules alone, boto3 mocked
+unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 	$(BIN)/pytest tests/unit
 
-integration: $(VENV)/dev $(VENV)/sam/done ## Modules together: events, stack, package
+integration: $(VENV)/dev.done $(SAM).done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest tests/integration
 
-lock: $(VENV)/local ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/pip install --quiet uv
+lock: $(VENV)/local.done ## Pin the newest versions that pyproject.toml allows
+	$(PIP) uv
+	rm requirements*.txt
 	$(UV) pyproject.toml --output-file requirements.txt
+	$(UV) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
+	$(UV) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
+	$(UV) --group sam --output-file requirements-sam.txt
+
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .aws-sam .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/bin/python:
+# The .pth file puts src/ on the environment's path, as an editable install would.
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
+
+$(VENV)/%.done: requirements-%.txt $(BIN)/python
+	$(PIP) --requirement $<
+	@touch $@
+
+# SAM CLI is a tool with pins of its own, so it gets an environment of its own.
+$(SAM).done: requirements-sam.txt $(BIN)/python
+	$(BIN)/python -m venv $(SAM)
+	$(SAM)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	@touch $@

@@ -77,11 +77,12 @@ def serve(host: str, port: int) -> None:
     server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
     try:
-        stack = LocalStack(endpoint_url=f"http://127.0.0.1:{port}")
+        _, actual_port = server.get_host_and_port()
+        stack = LocalStack(endpoint_url=f"http://127.0.0.1:{actual_port}")
         stack.upload_tree(OBJECTS)
         show.document(stack.environment, "the function's environment")
         show.document(stack.outputs, "the stack's outputs")
-        show.step(f"serving AWS on http://{host}:{port}; Ctrl-C ends it")
+        show.step(f"serving AWS on http://{host}:{actual_port}; Ctrl-C ends it")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
         server.stop()
@@ -121,7 +122,7 @@ def main() -> int:
     invoke_parser.add_argument("file", type=Path, help="for example events/s3-put.json")
     serve_parser = commands.add_parser("serve", help="keep the stack for other programs, such as sam local invoke")
     serve_parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers in")
-    serve_parser.add_argument("--port", type=int, default=5000)
+    serve_parser.add_argument("--port", type=int, default=5000, help="0 takes a free one")
     arguments = parser.parse_args()
     if arguments.command == "invoke":
         return invoke(arguments.file)

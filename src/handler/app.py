@@ -142,21 +142,21 @@ def _handle(services: _Services, upload: Upload) -> _Answer:
     if upload.version_id:
         answer["version_id"] = upload.version_id
     errors: tuple[FieldError, ...] = ()
-    write = services.logger.error
+    write, defect = services.logger.error, None
     try:
         result = services.recorder.handle(upload)
     except UploadFailedError as error:
         answer |= {"outcome": _FAILED, "reason": str(error)}
     except Exception as error:  # noqa: BLE001 - not even a defect of ours may fail the other uploads
         answer |= {"outcome": _FAILED, "reason": type(error).__name__}
-        write = services.logger.exception
+        defect = error
     else:
         answer["outcome"] = result.outcome.value
         if result.reason:
             answer["reason"] = result.reason
         errors = result.errors
         write = services.logger.warning if result.outcome is Outcome.IGNORED else services.logger.info
-    write("Run upload handled", extra=answer)
+    write("Run upload handled", extra=answer, exc_info=defect)
     if errors:
         answer["errors"] = [{"path": error.path, "message": error.message} for error in errors]
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +87,8 @@ class S3:
         try:
             response = self.client.get_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
             size = response["ContentLength"]
-            with response["Body"] as stream:
+            # As a context manager, the stream would skip its check of the length.
+            with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if size <= max_bytes else None
         except ClientError as error:
             if error.response["Error"]["Code"] in _GONE:

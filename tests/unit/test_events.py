@@ -82,7 +82,7 @@ def test_sequencer_is_upper_case_and_padded_to_32_digits() -> None:
     assert parse_sequencer("617f08299329d189") == "0000000000000000617F08299329D189"
 
 
-@pytest.mark.parametrize("value", [None, "", "xyz", "0x1", " 1", "1\n", "1_0", "-1", "1" * 33, 5, "١"])  # noqa: PLE2502
+@pytest.mark.parametrize("value", [None, "", "xyz", "0x1", " 1", "1\n", "1_0", "-1", "1" * 33, 5, "١"])
 def test_what_is_no_hexadecimal_of_32_digits_is_a_missing_sequencer(value: object) -> None:
     assert parse_sequencer(value) is None
 

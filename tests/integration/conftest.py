@@ -1,0 +1,73 @@
+"""The stack of the template, in moto."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+from moto import mock_aws
+
+from handler.app import lambda_handler
+from local.stack import LocalStack
+
+EVENTS = Path(__file__).parent.parent.parent / "events"
+SAMPLES = sorted(path for path in EVENTS.glob("*.json") if not path.name.endswith(".expected.json"))
+GOOD = b'{"model": {"name": "m", "version": "1"}}'
+
+
+def expected_answer(sample: Path) -> Path:
+    """The file of what the function answers to a sample event."""
+    return sample.with_suffix(".expected.json")
+
+
+def plain(item: dict[str, Any]) -> dict[str, Any]:
+    """An item without DynamoDB's type names."""
+    deserialize = TypeDeserializer().deserialize
+    return {name: deserialize(value) for name, value in item.items()}
+
+
+@pytest.fixture
+def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
+    """The stack, and the environment that its function gets."""
+    with mock_aws():
+        stack = LocalStack()
+        for name, value in stack.environment.items():
+            environment.setenv(name, value)
+        yield stack
+
+
+@pytest.fixture
+def put_metadata(stack: LocalStack, metadata_key: str) -> Callable[..., dict[str, str]]:
+    """Uploads a metadata.json; returns what an event says of the object."""
+
+    def put(body: bytes = GOOD, key: str = metadata_key) -> dict[str, str]:
+        response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
+        version = {"versionId": response["VersionId"]} if "VersionId" in response else {}
+        return {"eTag": response["ETag"].strip('"'), **version}
+
+    return put
+
+
+@pytest.fixture
+def notify(stack: LocalStack, s3_record: Callable[..., Any]) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
+    """Hands an S3 notification of one record to the function; returns its outcome."""
+
+    def send(**fields: Any) -> dict[str, Any]:
+        outcome: dict[str, Any]
+        (outcome,) = lambda_handler({"Records": [s3_record(**fields)]}, None)["outcomes"]
+        return outcome
+
+    return send
+
+
+@pytest.fixture
+def record(stack: LocalStack) -> Callable[[], dict[str, Any] | None]:
+    """Reads the only record of the table, if there is one."""
+
+    def read() -> dict[str, Any] | None:
+        items = stack.records()
+        assert len(items) < 2
+        return plain(items[0]) if items else None
+
+    return read

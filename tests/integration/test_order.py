@@ -1,0 +1,236 @@
+"""The record ends as if each upload had been handled once, in S3's order."""
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from handler.app import lambda_handler
+from local.stack import LocalStack
+
+BAD = b'{"model": 1}'
+
+
+def good(name: str) -> bytes:
+    return b'{"model": {"name": "%s", "version": "1"}}' % name.encode()
+
+
+def state(record: dict[str, Any] | None) -> dict[str, Any]:
+    """The record less the times at which it happened to be written."""
+    assert record is not None
+    return {name: value for name, value in record.items() if name not in ("recorded_at", "first_recorded_at")}
+
+
+Notify = Callable[..., dict[str, Any]]
+PutMetadata = Callable[..., dict[str, str]]
+ReadRecord = Callable[[], dict[str, Any] | None]
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [good("a"), good("b"), good("c")],
+        [good("a"), BAD, good("c"), BAD],
+        [good("a"), good("b"), BAD, BAD],
+        [BAD, good("b"), BAD],
+        [BAD, BAD, BAD],
+        [good("a"), BAD],
+    ],
+    ids=lambda documents: "".join("b" if document == BAD else "g" for document in documents),
+)
+def test_every_order_of_delivery_ends_in_the_same_record(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, documents: list[bytes]
+) -> None:
+    events = [
+        {**put_metadata(document), "sequencer": f"{number:x}"} for number, document in enumerate(documents, start=9)
+    ]
+    for event in events:
+        notify(**event)
+    expected = state(record())
+    for order in permutations(events):
+        stack.dynamodb.delete_item(
+            TableName=stack.outputs["RunsTable"],
+            Key={"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}},
+        )
+        first = None
+        for event in [*order, *order]:
+            notify(**event)
+            current = record()
+            assert current is not None
+            first = first or current["first_recorded_at"]
+            assert current["first_recorded_at"] == first
+        assert state(record()) == expected
+
+
+def test_older_event_does_not_replace_newer_run(put_metadata: PutMetadata, notify: Notify, record: ReadRecord) -> None:
+    older, newer = put_metadata(good("older")), put_metadata(good("newer"))
+    assert notify(sequencer="2", **newer)["outcome"] == "recorded"
+    before = record()
+    assert notify(sequencer="1", **older)["outcome"] == "stale"
+    assert record() == before
+
+
+def test_same_event_again_is_a_duplicate_and_changes_nothing(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    event = put_metadata()
+    assert notify(sequencer="1", **event)["outcome"] == "recorded"
+    before = record()
+    assert notify(sequencer="01", **event)["outcome"] == "duplicate"
+    assert record() == before
+
+
+def test_bad_upload_leaves_the_good_config(put_metadata: PutMetadata, notify: Notify, record: ReadRecord) -> None:
+    notify(sequencer="1", **put_metadata(b'{"model": {"name": "m", "version": "1"}, "name": "n", "tags": {"a": "b"}}'))
+    before = state(record())
+    bad = put_metadata(BAD)
+    assert notify(sequencer="2", **bad)["outcome"] == "rejected"
+    after = state(record())
+    assert after["errors"] == [{"path": "/model", "message": "expected an object, found an integer"}]
+    assert (after["status"], after["version_id"], after["etag"]) == ("rejected", bad["versionId"], bad["eTag"])
+    for name in ("config", "config_sha256", "source", "name", "tags"):
+        assert after[name] == before[name]
+
+
+def test_good_upload_after_a_bad_one_removes_the_errors_and_what_it_does_not_state(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    notify(sequencer="1", **put_metadata(b'{"model": {"name": "m", "version": "1"}, "name": "n", "tags": {"a": "b"}}'))
+    notify(sequencer="2", **put_metadata(BAD))
+    notify(sequencer="3", **put_metadata(good("m2")))
+    after = state(record())
+    assert after["status"] == "recorded"
+    assert after.keys().isdisjoint({"errors", "name", "tags"})
+
+
+def test_good_upload_that_comes_after_a_bad_newer_one_is_stale_but_fills_in(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    first, second, bad = put_metadata(good("first")), put_metadata(good("second")), put_metadata(BAD)
+    notify(sequencer="3", **bad)
+    assert notify(sequencer="1", **first)["outcome"] == "stale"
+    assert state(record())["config"]["model"]["name"] == "first"
+    assert notify(sequencer="2", **second)["outcome"] == "stale"
+    assert notify(sequencer="1", **first)["outcome"] == "stale"
+    after = state(record())
+    assert (after["status"], after["config"]["model"]["name"]) == ("rejected", "second")
+    assert after["source"]["version_id"] == second["versionId"]
+    assert after["version_id"] == bad["versionId"]
+
+
+def test_deleted_upload_is_ignored_and_the_record_stays(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    notify(sequencer="1", **put_metadata())
+    before = record()
+    event = put_metadata(good("b"))
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key, VersionId=event["versionId"])
+    assert notify(sequencer="2", **event)["outcome"] == "ignored"
+    assert record() == before
+
+
+def test_named_version_is_read_behind_a_delete_marker(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, metadata_key: str
+) -> None:
+    event = put_metadata()
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    assert notify(**event)["outcome"] == "ignored"
+    assert notify(sequencer="1", **event)["outcome"] == "recorded"
+
+
+def test_unsequenced_event_records_the_current_object(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    old, new = put_metadata(good("old")), put_metadata(good("new"))
+    assert notify(**old)["outcome"] == "recorded"
+    after = state(record())
+    assert (after["config"]["model"]["name"], after["version_id"]) == ("new", new["versionId"])
+    assert "sequencer" not in after
+    assert notify(**new)["outcome"] == "duplicate"
+    assert notify()["outcome"] == "duplicate"
+    assert state(record()) == after
+
+
+@pytest.mark.parametrize("sequencer", ["not-hex", "1" * 33, ""])
+def test_unusable_sequencer_counts_as_missing(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord, sequencer: str
+) -> None:
+    assert notify(**put_metadata(), sequencer=sequencer)["outcome"] == "recorded"
+    assert "sequencer" not in state(record())
+
+
+def test_unsequenced_event_meets_a_sequenced_record(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    first = put_metadata(good("first"))
+    notify(sequencer="1", **first)
+    before = record()
+    assert notify()["outcome"] == "duplicate"
+    assert record() == before
+    second = put_metadata(good("second"))
+    assert notify()["outcome"] == "recorded"
+    after = state(record())
+    assert after["version_id"] == second["versionId"]
+    assert "sequencer" not in after
+    assert "sequencer" not in after["source"]
+
+
+def test_sequenced_event_meets_a_record_without_a_sequencer(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    """Whichever upload the event names, the current one is recorded; its sequencer only if named."""
+    first, second = put_metadata(good("first")), put_metadata(good("second"))
+    notify()
+    assert notify(sequencer="1", **first)["outcome"] == "duplicate"
+    assert notify(sequencer="2", **second)["outcome"] == "duplicate"
+    third, fourth = put_metadata(good("third")), put_metadata(good("fourth"))
+    assert notify(sequencer="3", **third)["outcome"] == "recorded"
+    after = state(record())
+    assert after["config"]["model"]["name"] == "fourth"
+    assert "sequencer" not in after
+    assert notify(sequencer="4", **fourth)["outcome"] == "duplicate"
+    fifth = put_metadata(good("fifth"))
+    assert notify(sequencer="5", **fifth)["outcome"] == "recorded"
+    assert state(record())["sequencer"] == "5".zfill(32)
+    assert notify(sequencer="4", **fourth)["outcome"] == "stale"
+
+
+def test_unsequenced_event_never_fills_in(put_metadata: PutMetadata, notify: Notify, record: ReadRecord) -> None:
+    put_metadata(good("first"))
+    notify(sequencer="2", **put_metadata(BAD))
+    assert notify()["outcome"] == "duplicate"
+    assert "config" not in state(record())
+
+
+def test_unversioned_bucket_is_recorded_without_versions(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, environment: pytest.MonkeyPatch
+) -> None:
+    stack.s3.create_bucket(Bucket="unversioned")
+    environment.setenv("RUNS_BUCKET", "unversioned")
+    stack.outputs["RunsBucket"] = "unversioned"
+    first = put_metadata(good("first"))
+    assert notify(sequencer="1", **first)["outcome"] == "recorded"
+    after = state(record())
+    assert "version_id" not in after
+    assert "version_id" not in after["source"]
+    assert notify()["outcome"] == "duplicate"
+    second = put_metadata(good("second"))
+    assert notify(sequencer="1", **first)["outcome"] == "duplicate"
+    assert notify(sequencer="2", **second)["outcome"] == "recorded"
+    put_metadata(good("first"))
+    assert notify()["outcome"] == "recorded"
+    assert state(record())["config"]["model"]["name"] == "first"
+
+
+def test_messages_of_one_run_in_one_batch_end_in_order(
+    put_metadata: PutMetadata,
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    record: ReadRecord,
+) -> None:
+    """They are handled side by side."""
+    uploads = [put_metadata(good(f"m{number}")) for number in range(10)]
+    bodies = [{"Records": [s3_record(sequencer=f"{number:x}", **upload)]} for number, upload in enumerate(uploads)]
+    assert lambda_handler(sqs_event(*bodies[::-1], *bodies), None) == {"batchItemFailures": []}
+    assert state(record())["config"]["model"]["name"] == "m9"

@@ -1,0 +1,87 @@
+"""Class S3 against moto."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from handler.errors import AWSCallError
+from handler.s3 import S3, ListedObject
+
+BUCKET = "a-bucket"
+
+
+@pytest.fixture
+def s3_test() -> Iterator[S3]:
+    """An S3 whose account has one bucket."""
+    with mock_aws():
+        s3 = S3()
+        s3.client.create_bucket(Bucket=BUCKET)
+        yield s3
+
+
+@pytest.fixture
+def metadata(s3_test: S3, organisation_id: str, run_id: str) -> str:
+    """A run's metadata.json in the bucket; its key."""
+    key = f"runs/{organisation_id}/{run_id}/metadata.json"
+    s3_test.client.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    return key
+
+
+def test_list_buckets(s3_test: S3) -> None:
+    assert s3_test.list_buckets() == [BUCKET]
+    s3_test.client.create_bucket(Bucket="another-bucket")
+    assert sorted(s3_test.list_buckets()) == [BUCKET, "another-bucket"]
+
+
+def test_list_objects(s3_test: S3, metadata: str) -> None:
+    assert list(s3_test.list_objects(BUCKET)) == [ListedObject(metadata, 2)]
+
+
+def test_list_objects_under_a_prefix(s3_test: S3, metadata: str, organisation_id: str) -> None:
+    s3_test.client.put_object(Bucket=BUCKET, Key="other", Body=b"")
+    assert [listed.key for listed in s3_test.list_objects(BUCKET, f"runs/{organisation_id}/")] == [metadata]
+    assert list(s3_test.list_objects(BUCKET, "none/")) == []
+
+
+def test_list_objects_over_several_pages(s3_test: S3) -> None:
+    keys = [f"k{number:04}" for number in range(1001)]
+    for key in keys:
+        s3_test.client.put_object(Bucket=BUCKET, Key=key, Body=b"")
+    assert [listed.key for listed in s3_test.list_objects(BUCKET)] == keys
+
+
+def test_list_objects_of_a_missing_bucket_fails(s3_test: S3) -> None:
+    with pytest.raises(AWSCallError, match="NoSuchBucket"):
+        list(s3_test.list_objects("no-such-bucket"))
+
+
+def test_read_object(s3_test: S3, metadata: str) -> None:
+    stored = s3_test.read_object(BUCKET, metadata, max_bytes=2)
+    assert stored is not None
+    assert (stored.body, stored.size, stored.version_id) == (b"{}", 2, None)
+    assert stored.last_modified == s3_test.client.head_object(Bucket=BUCKET, Key=metadata)["LastModified"]
+
+
+def test_read_object_over_the_limit(s3_test: S3, metadata: str) -> None:
+    stored = s3_test.read_object(BUCKET, metadata, max_bytes=1)
+    assert stored is not None
+    assert (stored.body, stored.size) == (None, 2)
+
+
+def test_read_object_by_version(s3_test: S3, metadata: str) -> None:
+    s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    first = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"1")["VersionId"]
+    second = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"2")["VersionId"]
+    for version, body in ((first, b"1"), (second, b"2"), (None, b"2")):
+        stored = s3_test.read_object(BUCKET, metadata, version, max_bytes=1)
+        assert stored is not None
+        assert (stored.body, stored.version_id) == (body, version or second)
+
+
+def test_read_object_that_is_gone(s3_test: S3, metadata: str) -> None:
+    assert s3_test.read_object(BUCKET, metadata, "no-such-version", max_bytes=2) is None
+    s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
+    assert s3_test.read_object(BUCKET, metadata, max_bytes=2) is None
+    with pytest.raises(AWSCallError, match="NoSuchBucket"):
+        s3_test.read_object("no-such-bucket", metadata, max_bytes=2)

@@ -1,0 +1,53 @@
+"""boto3's clients, mocked after their real signatures."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import MagicMock
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from pytest_mock import MockerFixture
+
+UPLOADED_AT = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def s3_client(mocker: MockerFixture) -> MagicMock:
+    mock: MagicMock = mocker.create_autospec(boto3.client("s3"), instance=True)
+    return mock
+
+
+@pytest.fixture
+def dynamodb_client(mocker: MockerFixture) -> MagicMock:
+    mock: MagicMock = mocker.create_autospec(boto3.client("dynamodb"), instance=True)
+    return mock
+
+
+@pytest.fixture
+def get_object_response() -> Callable[..., dict[str, Any]]:
+    """Makes what GetObject answers."""
+
+    def make(body: bytes = b"{}", **fields: Any) -> dict[str, Any]:
+        return {
+            "Body": StreamingBody(io.BytesIO(body), len(body)),
+            "ContentLength": len(body),
+            "ETag": '"etag"',
+            "LastModified": UPLOADED_AT,
+            **fields,
+        }
+
+    return make
+
+
+@pytest.fixture
+def client_error() -> Callable[..., ClientError]:
+    """Makes an error as a client raises it."""
+
+    def make(code: str, **response: Any) -> ClientError:
+        return ClientError({"Error": {"Code": code, "Message": "…"}, **response}, "Operation")
+
+    return make

@@ -1,0 +1,296 @@
+"""The entry point: answers, logs and metrics, over mocked clients."""
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from botocore.exceptions import ClientError
+from pytest_mock import MockerFixture
+
+from handler import app
+from handler.app import lambda_handler
+from handler.errors import SettingsError, UnknownEventError, UploadFailedError
+
+DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
+
+
+@pytest.fixture(autouse=True)
+def make_client(mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: MagicMock) -> MagicMock:
+    clients = {"s3": s3_client, "dynamodb": dynamodb_client}
+    mock: MagicMock = mocker.patch("boto3.client", autospec=True, side_effect=lambda name, **_: clients[name])
+    return mock
+
+
+@pytest.fixture(autouse=True)
+def objects(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What S3 answers by key: a body, or an error to raise. Any other key has a good document."""
+    answers: dict[str, Any] = {}
+
+    def get_object(*, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        answer = answers.get(Key, DOCUMENT)
+        if isinstance(answer, Exception):
+            raise answer
+        return get_object_response(answer)
+
+    s3_client.get_object.side_effect = get_object
+    return answers
+
+
+def key(run_id: str) -> str:
+    return f"runs/acme/{run_id}/metadata.json"
+
+
+def log_lines(output: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in output.splitlines()]
+    return [line for line in lines if "_aws" not in line]
+
+
+def metrics(output: str) -> dict[str, float]:
+    (line,) = [line for line in map(json.loads, output.splitlines()) if "_aws" in line]
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "RunRecorder"
+    assert directive["Dimensions"] == [["service"]]
+    assert line["service"] == "run-recorder"
+    return {metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]}
+
+
+def test_direct_event_is_answered_with_every_outcome(s3_record: Callable[..., Any], objects: dict[str, Any]) -> None:
+    objects[key("bad")] = b'{"model": 1}'
+    event = {
+        "Records": [
+            s3_record(key("good"), sequencer="1", versionId="v1"),
+            s3_record(key("bad"), sequencer="1"),
+            s3_record("other"),
+        ]
+    }
+    bucket = "run-recorder-runs"
+    assert lambda_handler(event, None) == {
+        "outcomes": [
+            {
+                "bucket": bucket,
+                "key": key("good"),
+                "organisation_id": "acme",
+                "run_id": "good",
+                "version_id": "v1",
+                "outcome": "recorded",
+            },
+            {
+                "bucket": bucket,
+                "key": key("bad"),
+                "organisation_id": "acme",
+                "run_id": "bad",
+                "outcome": "rejected",
+                "errors": [{"path": "/model", "message": "expected an object, found an integer"}],
+            },
+            {
+                "bucket": bucket,
+                "key": "other",
+                "outcome": "ignored",
+                "reason": "not the key of a run's metadata.json",
+            },
+        ]
+    }
+
+
+def test_each_upload_is_one_log_line_without_contents(
+    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str], objects: dict[str, Any]
+) -> None:
+    objects[key("bad")] = b'{"model": "confidential"}'
+    records = [
+        s3_record(key("good"), sequencer="1", versionId="v1"),
+        s3_record(key("bad"), sequencer="1"),
+        s3_record("x"),
+    ]
+    lambda_handler({"Records": records}, None)
+    output = capsys.readouterr().out
+    assert "confidential" not in output
+    lines = {line["key"]: line for line in log_lines(output)}
+    assert {line["message"] for line in lines.values()} == {"Run upload handled"}
+    good = lines[key("good")]
+    fields = ("level", "service", "organisation_id", "run_id", "outcome", "bucket", "version_id")
+    assert [good[field] for field in fields] == [
+        "INFO", "run-recorder", "acme", "good", "recorded", "run-recorder-runs", "v1",
+    ]  # fmt: skip
+    assert (lines[key("bad")]["level"], lines[key("bad")]["outcome"]) == ("INFO", "rejected")
+    assert (lines["x"]["level"], lines["x"]["outcome"]) == ("WARNING", "ignored")
+
+
+def test_outcomes_are_counted(
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    objects: dict[str, Any],
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+) -> None:
+    objects[key("bad")] = b"{}"
+    objects[key("broken")] = client_error("SlowDown")
+    found = {"sequencer": {"S": "2".zfill(32)}, "status": {"S": "recorded"}}
+
+    def update_item(*, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        if Key["run_id"]["S"] == "known":
+            raise client_error("ConditionalCheckFailedException", Item=found)
+        return {}
+
+    dynamodb_client.update_item.side_effect = update_item
+    runs = [("good", "1"), ("good2", "1"), ("bad", "1"), ("broken", "1"), ("known", "1"), ("known", "2")]
+    records = [s3_record(key(run), sequencer=sequencer) for run, sequencer in runs] + [s3_record("other")]
+    lambda_handler(sqs_event(*({"Records": [record]} for record in records), "nonsense"), None)
+    assert metrics(capsys.readouterr().out) == {
+        "RunsRecorded": 2,
+        "RunsRejected": 1,
+        "DuplicateEvents": 1,
+        "StaleEvents": 1,
+        "IgnoredEvents": 1,
+        "FailedEvents": 2,
+    }
+
+
+def test_nothing_handled_is_nothing_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lambda_handler({"Service": "Amazon S3", "Event": "s3:TestEvent"}, None) == {"outcomes": []}
+    assert capsys.readouterr().out == ""
+
+
+def test_direct_event_raises_after_all_records_were_tried(
+    s3_record: Callable[..., Any],
+    objects: dict[str, Any],
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+) -> None:
+    objects[key("broken")] = client_error("AccessDenied")
+    records = [s3_record(key("broken"), sequencer="1"), s3_record(key("good"), sequencer="1")]
+    with pytest.raises(
+        UploadFailedError, match=r"^1 of 2 uploads failed, see the log: s3://run-recorder-runs/runs/acme/broken/"
+    ):
+        lambda_handler({"Records": records}, None)
+    dynamodb_client.update_item.assert_called_once()
+
+
+def test_failure_is_logged_with_its_reason(
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    objects: dict[str, Any],
+    client_error: Callable[..., ClientError],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    objects[key("broken")] = client_error("AccessDenied")
+    lambda_handler(sqs_event({"Records": [s3_record(key("broken"), sequencer="1")]}), None)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert (line["level"], line["outcome"], line["run_id"]) == ("ERROR", "failed", "broken")
+    assert "AccessDenied" in line["reason"]
+
+
+def test_sqs_is_told_the_failed_messages_only(
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    objects: dict[str, Any],
+    client_error: Callable[..., ClientError],
+) -> None:
+    objects[key("broken")] = client_error("SlowDown")
+    good = s3_record(key("good"), sequencer="1")
+    broken = s3_record(key("broken"), sequencer="1")
+    event = sqs_event(
+        {"Records": [good]},
+        {"Records": [good, broken, good]},
+        {"Service": "Amazon S3", "Event": "s3:TestEvent"},
+        {"Records": [good]},
+        "nonsense",
+        {"Records": [broken]},
+        {"Records": [good]},
+    )
+    assert lambda_handler(event, None) == {
+        "batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "4"}, {"itemIdentifier": "5"}]
+    }
+
+
+def test_sqs_is_told_the_whole_batch_when_all_failed(sqs_event: Callable[..., Any]) -> None:
+    assert lambda_handler(sqs_event("a", "b"), None) == {
+        "batchItemFailures": [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
+    }
+
+
+def test_refused_message_is_logged_with_its_id(
+    sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lambda_handler(sqs_event('{"secret": 1}'), None)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert (line["level"], line["message_id"]) == ("ERROR", "0")
+    assert line["reason"] == "not an S3 notification: an object with the names 'secret'"
+
+
+def test_defect_fails_its_own_message_alone(
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    mocker: MockerFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handle = app.Recorder.handle
+
+    def fail_one(self: Any, upload: Any) -> Any:
+        if upload.run.run_id == "defect":
+            raise ZeroDivisionError
+        return handle(self, upload)
+
+    mocker.patch.object(app.Recorder, "handle", fail_one)
+    records = [s3_record(key(run), sequencer="1") for run in ("good", "defect", "good2")]
+    event = sqs_event(*({"Records": [record]} for record in records))
+    assert lambda_handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    (line,) = [line for line in log_lines(capsys.readouterr().out) if line["level"] == "ERROR"]
+    assert (line["run_id"], line["reason"]) == ("defect", "ZeroDivisionError")
+    assert "Traceback" in line["exception"]
+
+
+@pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": [{"eventSource": "aws:kinesis"}]}])
+def test_event_that_is_not_of_s3_raises(event: dict[str, Any]) -> None:
+    with pytest.raises(UnknownEventError):
+        lambda_handler(event, None)
+
+
+def test_wrong_configuration_fails_before_any_event_is_taken(
+    monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any], s3_client: MagicMock
+) -> None:
+    event = {"Records": [s3_record()]}
+    monkeypatch.delenv("RUNS_BUCKET")
+    monkeypatch.setenv("DEVELOPMENT", "perhaps")
+    with pytest.raises(SettingsError, match="DEVELOPMENT is 'perhaps'.*; RUNS_BUCKET is not set"):
+        lambda_handler(event, None)
+    assert s3_client.method_calls == []
+
+
+def test_clients_are_made_once_for_an_environment(
+    make_client: MagicMock, monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any]
+) -> None:
+    event = {"Records": [s3_record(sequencer="1")]}
+    lambda_handler(event, None)
+    lambda_handler(event, None)
+    assert [call.args for call in make_client.call_args_list] == [("s3",), ("dynamodb",)]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
+    lambda_handler(event, None)
+    assert make_client.call_count == 4
+
+
+def test_environment_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any]) -> None:
+    event = {"Records": [s3_record(bucket="run-recorder-runs", sequencer="1")]}
+    assert lambda_handler(event, None)["outcomes"][0]["outcome"] == "recorded"
+    monkeypatch.setenv("RUNS_BUCKET", "another")
+    assert lambda_handler(event, None)["outcomes"][0]["outcome"] == "ignored"
+
+
+def test_import_makes_clients_in_lambda_only(make_client: MagicMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.reload(app)
+    make_client.assert_not_called()
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    importlib.reload(app)
+    assert make_client.call_count == 2
+
+
+def test_import_fails_in_lambda_when_misconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    monkeypatch.delenv("RUNS_TABLE")
+    with pytest.raises(SettingsError, match="RUNS_TABLE is not set"):
+        importlib.reload(app)
+    monkeypatch.undo()
+    importlib.reload(app)

@@ -1,0 +1,324 @@
+"""One upload to one outcome, over mocked clients of S3 and DynamoDB."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from botocore.exceptions import ClientError
+
+from handler.config import load_settings
+from handler.domain import Outcome, Run, Upload
+from handler.errors import ContentionError
+from handler.recorder import Recorder, Result
+from handler.runs import RunTable
+from handler.s3 import S3
+
+MODEL = {"model": {"name": "m", "version": "1"}}
+SEQUENCER = "0" * 31 + "5"
+
+
+@pytest.fixture
+def recorder(s3_client: MagicMock, dynamodb_client: MagicMock) -> Recorder:
+    dynamodb_client.get_item.return_value = {}
+    return Recorder(load_settings(), S3(s3_client), RunTable("table", dynamodb_client))
+
+
+@pytest.fixture
+def upload(run: Run, metadata_key: str) -> Callable[..., Upload]:
+    def make(**fields: Any) -> Upload:
+        return Upload(**{"bucket": "run-recorder-runs", "key": metadata_key, "run": run, "created": True, **fields})
+
+    return make
+
+
+@pytest.fixture
+def store(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Lets S3 answer with this document, every time anew."""
+
+    def put(document: Any = MODEL, **fields: Any) -> None:
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        s3_client.get_object.side_effect = lambda **_: get_object_response(body, **fields)
+
+    return put
+
+
+def values(dynamodb_client: MagicMock) -> dict[str, Any]:
+    written: dict[str, Any] = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
+    return written
+
+
+def errors(result: Result) -> dict[str, str]:
+    assert result.outcome is Outcome.REJECTED
+    return {error.path: error.message for error in result.errors}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"created": False}, "not the creation of an object"),
+        ({"bucket": "other"}, "not the bucket of runs"),
+        ({"run": None}, "not the key of a run's metadata.json"),
+    ],
+)
+def test_what_is_no_upload_of_a_run_is_ignored_without_a_call(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    s3_client: MagicMock,
+    dynamodb_client: MagicMock,
+    fields: dict[str, Any],
+    reason: str,
+) -> None:
+    assert recorder.handle(upload(sequencer=SEQUENCER, **fields)) == Result(Outcome.IGNORED, reason=reason)
+    assert s3_client.method_calls == []
+    assert dynamodb_client.method_calls == []
+
+
+def test_sequenced_upload_takes_one_read_and_one_write(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    s3_client: MagicMock,
+    dynamodb_client: MagicMock,
+    metadata_key: str,
+) -> None:
+    store(VersionId="v1")
+    assert recorder.handle(upload(sequencer=SEQUENCER, version_id="v1")) == Result(Outcome.RECORDED)
+    s3_client.get_object.assert_called_once_with(Bucket="run-recorder-runs", Key=metadata_key, VersionId="v1")
+    assert [call[0] for call in s3_client.method_calls] == ["get_object"]
+    assert [call[0] for call in dynamodb_client.method_calls] == ["update_item"]
+
+
+def test_record_holds_the_config_its_hash_and_its_source(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+) -> None:
+    body = b'{"model": {"name": "m", "version": "1"}, "parameters": {"b": 1.50, "a": "\xc3\xa9"}, "tags": {}}'
+    store(body, VersionId="v1")
+    recorder.handle(upload(sequencer=SEQUENCER, version_id="v1"))
+    written = values(dynamodb_client)
+    canonical = (
+        '{"environment":"production","input":"s3://run-recorder-runs/runs/acme/run-0001/",'
+        '"model":{"name":"m","version":"1"},"output":"s3://results/results/acme/run-0001/",'
+        '"parameters":{"a":"é","b":1.5}}'
+    )
+    assert written[":config_sha256"] == {"S": hashlib.sha256(canonical.encode()).hexdigest()}
+    assert written[":config"]["M"]["parameters"] == {"M": {"a": {"S": "é"}, "b": {"N": "1.5"}}}
+    assert written[":source"] == {
+        "M": {
+            "version_id": {"S": "v1"},
+            "etag": {"S": "etag"},
+            "sequencer": {"S": SEQUENCER},
+            "size": {"N": str(len(body))},
+            "sha256": {"S": hashlib.sha256(body).hexdigest()},
+        }
+    }
+    assert written[":tags"] == {"M": {}}
+
+
+@pytest.mark.parametrize("sequencer", [SEQUENCER, None])
+def test_upload_that_is_gone_is_ignored(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    s3_client: MagicMock,
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+    sequencer: str | None,
+) -> None:
+    s3_client.get_object.side_effect = client_error("NoSuchKey")
+    result = recorder.handle(upload(sequencer=sequencer))
+    assert result == Result(Outcome.IGNORED, reason="the object or this version of it is gone")
+    dynamodb_client.update_item.assert_not_called()
+
+
+def test_document_over_1_mib_is_rejected_unread(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+) -> None:
+    store(ContentLength=1_048_577)
+    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {"": "1048577 bytes; at most 1048576 are read"}
+
+
+def test_document_of_1_mib_is_read(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+) -> None:
+    store(json.dumps(MODEL).encode().ljust(1_048_576))
+    assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
+
+
+def test_errors_of_the_document_its_files_and_its_model_come_at_once(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+) -> None:
+    store(
+        {
+            "name": 1,
+            "model": {"name": "m"},
+            "files": [{"path": "a", "size": 1}, {"path": "b"}, {"path": "c", "size": 3}, {"path": "d", "size": -1}],
+        }
+    )
+    prefix = "runs/acme/run-0001/"
+    listed = [{"Key": prefix + "a", "Size": 2}, {"Key": prefix + "c", "Size": 3}, {"Key": prefix + "d", "Size": 1}]
+    s3_client.get_paginator.return_value.paginate.return_value = [{"Contents": listed}]
+    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
+        "/name": "expected a string, found an integer",
+        "/files/3/size": "expected at least 0",
+        "/files/0/size": "the object has 2 bytes, not 1",
+        "/files/1/path": "no object b below the run's prefix",
+        "/model/version": "production needs a pinned version, other than 'latest'",
+    }
+
+
+def test_model_that_is_wrong_in_itself_is_not_missing_as_well(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+) -> None:
+    store({"model": {"name": 1}})
+    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
+        "/model/name": "expected a string, found an integer"
+    }
+
+
+def test_listing_ends_at_the_last_declared_file(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+) -> None:
+    """A run may have far more files than its document declares."""
+    store({**MODEL, "files": [{"path": "b"}]})
+    fetched = []
+
+    def pages() -> Any:
+        for name in "abcd":
+            fetched.append(name)
+            yield {"Contents": [{"Key": f"runs/acme/run-0001/{name}", "Size": 1}]}
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
+    assert fetched == ["a", "b"]
+
+
+def test_first_20_errors_are_recorded(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+) -> None:
+    store({"name": 1, "files": [{"path": f"{index}"} for index in range(50)]})
+    s3_client.get_paginator.return_value.paginate.return_value = [{}]
+    result = recorder.handle(upload(sequencer=SEQUENCER))
+    assert [error.path for error in result.errors] == ["/name", *(f"/files/{index}/path" for index in range(19))]
+
+
+@pytest.mark.parametrize(("length", "outcome"), [(390_000, Outcome.RECORDED), (393_216, Outcome.REJECTED)])
+def test_record_over_the_item_size_is_rejected(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], length: int, outcome: Outcome
+) -> None:
+    store({**MODEL, "parameters": {"p": "x" * length}})
+    result = recorder.handle(upload(sequencer=SEQUENCER))
+    assert result.outcome is outcome
+    assert all("of the record, which holds 393216" in error.message for error in result.errors)
+
+
+def test_unsequenced_upload_reads_the_record_before_the_object(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    s3_client: MagicMock,
+    dynamodb_client: MagicMock,
+    metadata_key: str,
+) -> None:
+    order = []
+    store(VersionId="v2")
+    answer = s3_client.get_object.side_effect
+    s3_client.get_object.side_effect = lambda **call: order.append("object") or answer(**call)
+    dynamodb_client.get_item.side_effect = lambda **_: order.append("record") or {}
+    assert recorder.handle(upload(version_id="v1")).outcome is Outcome.RECORDED
+    assert order == ["record", "object"]
+    s3_client.get_object.assert_called_once_with(Bucket="run-recorder-runs", Key=metadata_key)
+
+
+def seen(version_id: str = "v1", etag: str = "e1") -> dict[str, Any]:
+    return {
+        "Item": {
+            "recorded_at": {"S": "2026-11-20T08:30:01.000000Z"},
+            "etag": {"S": etag},
+            "version_id": {"S": version_id},
+        }
+    }
+
+
+def test_swap_starts_over_when_the_record_changed(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+) -> None:
+    store(VersionId="v3")
+    dynamodb_client.get_item.side_effect = [{}, seen("v1"), seen("v2")]
+    failure = client_error("ConditionalCheckFailedException")
+    dynamodb_client.update_item.side_effect = [failure, failure, {}]
+    assert recorder.handle(upload()).outcome is Outcome.RECORDED
+    assert dynamodb_client.update_item.call_count == 3
+
+
+def test_swap_gives_up_to_be_delivered_again(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+) -> None:
+    store()
+    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException")
+    with pytest.raises(ContentionError, match="changed under each of 10 attempts"):
+        recorder.handle(upload())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "outcome"),
+    [
+        (seen("v1", "etag"), Outcome.DUPLICATE),
+        (seen("v0", "etag"), Outcome.RECORDED),
+        (seen("v1", "e0"), Outcome.RECORDED),
+    ],
+)
+def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    recorded: dict[str, Any],
+    outcome: Outcome,
+) -> None:
+    store(VersionId="v1")
+    dynamodb_client.get_item.return_value = recorded
+    assert recorder.handle(upload()).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("named", "stored", "expected"),
+    [
+        ({"version_id": "v1", "etag": "other"}, {"VersionId": "v1"}, SEQUENCER),
+        ({"version_id": "v0", "etag": "etag"}, {"VersionId": "v1"}, None),
+        ({"etag": "etag"}, {"VersionId": "v1"}, None),
+        ({"version_id": "v1", "etag": "etag"}, {}, None),
+        ({"etag": "etag"}, {}, SEQUENCER),
+        ({"etag": "other"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+    named: dict[str, str],
+    stored: dict[str, str],
+    expected: str | None,
+) -> None:
+    """A sequenced event that meets a record without a sequencer."""
+    store(**stored)
+    without_sequencer = seen("v9", "e9")
+    dynamodb_client.get_item.return_value = without_sequencer
+    failure = client_error("ConditionalCheckFailedException", **without_sequencer)
+    dynamodb_client.update_item.side_effect = [failure, {}]
+    assert recorder.handle(upload(sequencer=SEQUENCER, **named)).outcome is Outcome.RECORDED
+    written = values(dynamodb_client)
+    assert written.get(":sequencer") == ({"S": expected} if expected else None)
+    assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)

@@ -1,0 +1,270 @@
+"""The table's calls, exactly; that DynamoDB takes them is shown by the integration tests."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from pytest_mock import MockerFixture
+
+from handler.domain import Outcome, Run
+from handler.errors import AWSCallError, FieldError
+from handler.runs import Entry, RunTable, SeenRecord, measure, serialize
+from tests.unit.conftest import UPLOADED_AT
+
+NOW = "2026-11-20T09:00:00.000001Z"
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb.example")
+KEY = {"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}}
+
+
+@pytest.fixture(autouse=True)
+def clock(mocker: MockerFixture) -> None:
+    mocker.patch("handler.runs.datetime", wraps=datetime).now.return_value = datetime.fromisoformat(NOW)
+
+
+@pytest.fixture
+def table(dynamodb_client: MagicMock) -> RunTable:
+    return RunTable("table", dynamodb_client)
+
+
+@pytest.fixture
+def entry(run: Run) -> Entry:
+    return Entry(
+        run=run,
+        bucket="b",
+        key="k",
+        version_id="v",
+        etag="e",
+        uploaded_at=UPLOADED_AT,
+        sequencer="05",
+        errors=(),
+        accepted={"config": {"x": Decimal("0.1")}, "name": "n", "tags": None},
+    )
+
+
+@pytest.fixture
+def rejected(entry: Entry) -> Entry:
+    return replace(entry, errors=(FieldError("/a", "wrong"),), accepted={})
+
+
+def failed_condition(client_error: Callable[..., ClientError], **item: str) -> ClientError:
+    found = {"Item": {name: {"S": value} for name, value in item.items()}} if item else {}
+    return client_error("ConditionalCheckFailedException", **found)
+
+
+def test_client_is_made_when_none_is_given(mocker: MockerFixture) -> None:
+    make_client = mocker.patch("boto3.client", autospec=True)
+    assert RunTable("table").client is make_client.return_value
+    make_client.assert_called_once_with("dynamodb")
+
+
+def test_accepted_entry_is_written_if_its_sequencer_is_higher(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+) -> None:
+    assert table.record(entry) is Outcome.RECORDED
+    dynamodb_client.update_item.assert_called_once_with(
+        TableName="table",
+        Key=KEY,
+        UpdateExpression=(
+            "SET #status = :status, #sequencer = :sequencer, #uploaded_at = :uploaded_at, #version_id = :version_id, "
+            "#etag = :etag, #bucket = :bucket, #key = :key, #config = :config, #name = :name, "
+            "#recorded_at = :recorded_at, #first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) "
+            "REMOVE #errors, #tags"
+        ),
+        ConditionExpression="attribute_not_exists(#organisation_id) OR #sequencer < :sequencer",
+        ExpressionAttributeNames={
+            f"#{name}": name
+            for name in [
+                "status",
+                "sequencer",
+                "uploaded_at",
+                "version_id",
+                "etag",
+                "bucket",
+                "key",
+                "config",
+                "name",
+                "recorded_at",
+                "first_recorded_at",
+                "errors",
+                "tags",
+                "organisation_id",
+            ]
+        },
+        ExpressionAttributeValues={
+            ":status": {"S": "recorded"},
+            ":sequencer": {"S": "05"},
+            ":uploaded_at": {"S": "2026-11-20T08:30:00Z"},
+            ":version_id": {"S": "v"},
+            ":etag": {"S": "e"},
+            ":bucket": {"S": "b"},
+            ":key": {"S": "k"},
+            ":config": {"M": {"x": {"N": "0.1"}}},
+            ":name": {"S": "n"},
+            ":recorded_at": {"S": NOW},
+        },
+        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+    )
+
+
+def test_rejected_entry_sets_only_the_latest_upload(
+    table: RunTable, rejected: Entry, dynamodb_client: MagicMock
+) -> None:
+    assert table.record(rejected) is Outcome.REJECTED
+    call = dynamodb_client.update_item.call_args.kwargs
+    assert "REMOVE" not in call["UpdateExpression"]
+    assert set(call["ExpressionAttributeValues"]) == {
+        ":status", ":errors", ":sequencer", ":uploaded_at", ":version_id", ":etag", ":bucket", ":key", ":recorded_at",
+    }  # fmt: skip
+    assert call["ExpressionAttributeValues"][":status"] == {"S": "rejected"}
+    assert call["ExpressionAttributeValues"][":errors"] == {
+        "L": [{"M": {"path": {"S": "/a"}, "message": {"S": "wrong"}}}]
+    }
+
+
+def test_equal_sequencer_is_a_duplicate(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="05", status="rejected")
+    assert table.record(entry) is Outcome.DUPLICATE
+    dynamodb_client.update_item.assert_called_once()
+
+
+def test_lower_sequencer_is_stale(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="recorded")
+    assert table.record(entry) is Outcome.STALE
+    dynamodb_client.update_item.assert_called_once()
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_accepted_entry_fills_in_what_a_rejected_newer_one_left_out(
+    table: RunTable,
+    entry: Entry,
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+    *,
+    filled: bool,
+) -> None:
+    failure = failed_condition(client_error, sequencer="06", status="rejected")
+    dynamodb_client.update_item.side_effect = [failure, {} if filled else failure]
+    assert table.record(entry) is Outcome.STALE
+    call = dynamodb_client.update_item.call_args.kwargs
+    assert call["UpdateExpression"] == (
+        "SET #config = :config, #name = :name, #recorded_at = :recorded_at, "
+        "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
+    )
+    assert call["ConditionExpression"] == (
+        "#sequencer > :sequencer AND (attribute_not_exists(#source) OR #source.#sequencer < :sequencer)"
+    )
+    assert set(call["ExpressionAttributeValues"]) == {":config", ":name", ":recorded_at", ":sequencer"}
+
+
+def test_rejected_entry_fills_nothing_in(
+    table: RunTable, rejected: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="rejected")
+    assert table.record(rejected) is Outcome.STALE
+    dynamodb_client.update_item.assert_called_once()
+
+
+def test_record_without_a_sequencer_cannot_be_compared(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    dynamodb_client.update_item.side_effect = failed_condition(client_error, status="recorded")
+    assert table.record(entry) is None
+    dynamodb_client.update_item.assert_called_once()
+
+
+def test_replace_demands_that_there_is_still_no_record(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+) -> None:
+    assert table.replace(None, replace(entry, sequencer=None))
+    call = dynamodb_client.update_item.call_args.kwargs
+    assert call["ConditionExpression"] == "attribute_not_exists(#organisation_id)"
+    assert call["UpdateExpression"].endswith("REMOVE #errors, #sequencer, #tags")
+    assert ":sequencer" not in call["ExpressionAttributeValues"]
+
+
+def test_replace_demands_the_record_that_was_seen(table: RunTable, entry: Entry, dynamodb_client: MagicMock) -> None:
+    assert table.replace(SeenRecord("2026-11-20T08:59:59.000000Z", "e0", None, "04"), entry)
+    call = dynamodb_client.update_item.call_args.kwargs
+    assert call["ConditionExpression"] == (
+        "#recorded_at = :seen_recorded_at AND #etag = :seen_etag AND "
+        "attribute_not_exists(#version_id) AND #sequencer = :seen_sequencer"
+    )
+    values = call["ExpressionAttributeValues"]
+    assert {name: values[name] for name in values if name.startswith(":seen_")} == {
+        ":seen_recorded_at": {"S": "2026-11-20T08:59:59.000000Z"},
+        ":seen_etag": {"S": "e0"},
+        ":seen_sequencer": {"S": "04"},
+    }
+    assert values[":recorded_at"] == {"S": NOW}
+
+
+def test_replace_writes_a_later_time_than_it_saw_whatever_the_clock_says(
+    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+) -> None:
+    table.replace(SeenRecord("2026-11-20T10:00:00.999999Z", "e0", None, None), entry)
+    values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
+    assert values[":recorded_at"] == {"S": "2026-11-20T10:00:01.000000Z"}
+
+
+@pytest.mark.parametrize("seen", [None, SeenRecord(NOW, "e0", "v0", None)])
+def test_replace_tells_that_the_record_changed(
+    table: RunTable,
+    entry: Entry,
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+    seen: SeenRecord | None,
+) -> None:
+    dynamodb_client.update_item.side_effect = failed_condition(client_error)
+    assert not table.replace(seen, entry)
+
+
+def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {
+        "Item": {"recorded_at": {"S": NOW}, "etag": {"S": "e"}, "sequencer": {"S": "05"}}
+    }
+    assert table.get(run) == SeenRecord(NOW, "e", None, "05")
+    dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
+
+
+def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {}
+    assert table.get(run) is None
+
+
+def test_refusals_and_silence_raise(
+    table: RunTable, run: Run, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE):
+        dynamodb_client.get_item.side_effect = error
+        dynamodb_client.update_item.side_effect = error
+        with pytest.raises(AWSCallError, match="reading the record of acme/run-0001/ failed"):
+            table.get(run)
+        with pytest.raises(AWSCallError, match="writing the record of acme/run-0001/ failed"):
+            table.record(entry)
+
+
+@pytest.mark.parametrize(
+    ("value", "serialized", "size"),
+    [
+        ("é", {"S": "é"}, 2),
+        (True, {"BOOL": True}, 1),
+        (None, {"NULL": True}, 1),
+        (10**38 - 1, {"N": "9" * 38}, 21),
+        (Decimal("1E-130"), {"N": "1E-130"}, 21),
+        ([], {"L": []}, 3),
+        (["a", None], {"L": [{"S": "a"}, {"NULL": True}]}, 7),
+        ({"é": {"b": "c"}}, {"M": {"é": {"M": {"b": {"S": "c"}}}}}, 12),
+    ],
+)
+def test_values_are_spelled_and_measured_as_dynamodb_does(value: Any, serialized: dict[str, Any], size: int) -> None:
+    assert serialize(value) == serialized
+    assert measure(value) == size

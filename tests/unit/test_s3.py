@@ -1,0 +1,126 @@
+"""Class S3 against a mocked client."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.response import StreamingBody
+from pytest_mock import MockerFixture
+
+from handler.errors import AWSCallError
+from handler.s3 import S3, ListedObject, StoredObject
+from tests.unit.conftest import UPLOADED_AT
+
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")
+
+
+def test_client_is_made_when_instantiated(mocker: MockerFixture) -> None:
+    make_client = mocker.patch("boto3.client", autospec=True)
+    s3 = S3()
+    make_client.assert_called_once_with("s3")
+    assert s3.client is make_client.return_value
+
+
+def test_client_can_be_given(mocker: MockerFixture, s3_client: MagicMock) -> None:
+    make_client = mocker.patch("boto3.client", autospec=True)
+    assert S3(s3_client).client is s3_client
+    make_client.assert_not_called()
+
+
+def test_buckets_of_all_pages_are_listed(s3_client: MagicMock) -> None:
+    s3_client.get_paginator.return_value.paginate.return_value = [
+        {"Buckets": [{"Name": "a"}, {"Name": "b"}]},
+        {},
+        {"Buckets": [{"Name": "c"}]},
+    ]
+    assert S3(s3_client).list_buckets() == ["a", "b", "c"]
+    s3_client.get_paginator.assert_called_once_with("list_buckets")
+
+
+def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
+    """A page that nobody asks for is not fetched."""
+    fetched = []
+
+    def pages() -> Any:
+        for number in range(3):
+            fetched.append(number)
+            yield {"Contents": [{"Key": f"p/{number}", "Size": number}]}
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    objects = S3(s3_client).list_objects("bucket", "p/")
+    assert next(objects) == ListedObject("p/0", 0)
+    assert next(objects) == ListedObject("p/1", 1)
+    assert fetched == [0, 1]
+    s3_client.get_paginator.assert_called_once_with("list_objects_v2")
+    s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="p/")
+
+
+def test_current_object_is_read_with_one_request(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
+) -> None:
+    s3_client.get_object.return_value = get_object_response(b"body")
+    assert S3(s3_client).read_object("b", "k", max_bytes=4) == StoredObject(None, "etag", UPLOADED_AT, 4, b"body")
+    s3_client.get_object.assert_called_once_with(Bucket="b", Key="k")
+
+
+def test_named_version_is_read(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
+    s3_client.get_object.return_value = get_object_response(VersionId="v1")
+    stored = S3(s3_client).read_object("b", "k", "v1", max_bytes=4)
+    assert stored is not None
+    assert stored.version_id == "v1"
+    s3_client.get_object.assert_called_once_with(Bucket="b", Key="k", VersionId="v1")
+
+
+def test_null_version_is_no_version(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
+    s3_client.get_object.return_value = get_object_response(VersionId="null")
+    stored = S3(s3_client).read_object("b", "k", max_bytes=4)
+    assert stored is not None
+    assert stored.version_id is None
+
+
+def test_object_over_the_limit_is_not_read(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]], mocker: MockerFixture
+) -> None:
+    stream = mocker.create_autospec(StreamingBody(io.BytesIO(), 0), instance=True)
+    s3_client.get_object.return_value = get_object_response(Body=stream, ContentLength=5)
+    stored = S3(s3_client).read_object("b", "k", max_bytes=4)
+    assert stored is not None
+    assert (stored.size, stored.body) == (5, None)
+    stream.read.assert_not_called()
+    stream.close.assert_called_once_with()
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"])
+def test_object_that_is_gone_is_none(s3_client: MagicMock, client_error: Callable[..., ClientError], code: str) -> None:
+    s3_client.get_object.side_effect = client_error(code)
+    assert S3(s3_client).read_object("b", "k", max_bytes=4) is None
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "SlowDown", "InternalError", "ExpiredToken"])
+def test_refused_read_raises(s3_client: MagicMock, client_error: Callable[..., ClientError], code: str) -> None:
+    s3_client.get_object.side_effect = client_error(code)
+    with pytest.raises(AWSCallError, match=f"reading s3://b/k failed: .*{code}"):
+        S3(s3_client).read_object("b", "k", max_bytes=4)
+
+
+def test_read_without_an_answer_raises(s3_client: MagicMock) -> None:
+    s3_client.get_object.side_effect = UNREACHABLE
+    with pytest.raises(AWSCallError, match="reading s3://b/k failed"):
+        S3(s3_client).read_object("b", "k", max_bytes=4)
+
+
+def test_body_that_breaks_off_raises(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
+    stream = StreamingBody(io.BytesIO(b"bo"), 4)
+    s3_client.get_object.return_value = get_object_response(Body=stream, ContentLength=4)
+    with pytest.raises(AWSCallError, match="2 read, but total bytes expected is 4"):
+        S3(s3_client).read_object("b", "k", max_bytes=4)
+
+
+@pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
+def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
+    s3_client.get_paginator.return_value.paginate.side_effect = UNREACHABLE
+    with pytest.raises(AWSCallError, match="listing .* failed"):
+        use(S3(s3_client))
