@@ -15,7 +15,7 @@ run: $(VENV)/local.done ## Record a sample run in a local stack and show what ha
 	@$(BIN)/python -m local run
 
 test: lint $(VENV)/dev.done $(SAM).done ## Check everything
-	$(BIN)/pytest --cov tests
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov=handler --cov-fail-under=95 tests
 
 lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff check

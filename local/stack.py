@@ -1,13 +1,16 @@
 """Creates the stack in moto, in this process or in a moto server, and names its parts."""
 
+import functools
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
+from moto.dynamodb.models import DynamoDBBackend
 
 from local.template import CODE, REGION, translate
 
@@ -17,6 +20,29 @@ TABLE = f"{STACK_NAME}-RunsTable"
 # moto's CloudFormation does not know these; nothing else of the stack needs them.
 _UNSUPPORTED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+
+
+def _make_atomic(*names: str) -> None:
+    """Lets these operations of moto's DynamoDB run one at a time.
+
+    An operation on one item is atomic in DynamoDB. In moto it is not: threads see, and
+    write over, items that another thread has created and not yet filled.
+    """
+    lock = threading.RLock()
+
+    def locked(operation: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(operation)
+        def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - any operation
+            with lock:
+                return operation(*arguments, **named)
+
+        return run
+
+    for name in names:
+        setattr(DynamoDBBackend, name, locked(getattr(DynamoDBBackend, name)))
+
+
+_make_atomic("get_item", "put_item", "update_item", "delete_item")
 
 
 class LocalStack:

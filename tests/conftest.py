@@ -1,6 +1,7 @@
 """Fixtures of all suites."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -61,8 +62,6 @@ def s3_record(metadata_key: str) -> Callable[..., Event]:
     def make(
         key: str = metadata_key, bucket: str | None = None, name: str = "ObjectCreated:Put", **s3_object: Any
     ) -> Event:
-        import os
-
         return {
             "eventVersion": "2.1",
             "eventSource": "aws:s3",

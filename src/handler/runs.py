@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -66,10 +66,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SeenRecord:
-    """As much of a record as tells it from every other state of it."""
+    """As much of a record as tells it from every other state of it; None for what it lacks."""
 
-    recorded_at: str
-    etag: str
+    recorded_at: str | None
+    etag: str | None
     version_id: str | None
     sequencer: str | None
 
@@ -94,12 +94,7 @@ class RunTable:
         item = response.get("Item")
         if item is None:
             return None
-        return SeenRecord(
-            recorded_at=item["recorded_at"]["S"],
-            etag=item["etag"]["S"],
-            version_id=_text(item, "version_id"),
-            sequencer=_text(item, "sequencer"),
-        )
+        return SeenRecord(**{field.name: _text(item, field.name) for field in fields(SeenRecord)})
 
     def record(self, entry: Entry) -> Outcome | None:
         """Records an entry with a sequencer: the highest one wins.
@@ -131,12 +126,7 @@ class RunTable:
         """
         if seen is None:
             return self._update(entry, _latest(entry) | entry.accepted, _NO_RECORD) is None
-        state = {
-            "recorded_at": seen.recorded_at,
-            "etag": seen.etag,
-            "version_id": seen.version_id,
-            "sequencer": seen.sequencer,
-        }
+        state = asdict(seen)
         conditions = [
             f"attribute_not_exists(#{name})" if value is None else f"#{name} = :seen_{name}"
             for name, value in state.items()
@@ -151,7 +141,7 @@ class RunTable:
         attributes: Mapping[str, JSON],
         condition: str,
         expected: Item | None = None,
-        after: str = "",
+        after: str | None = None,
     ) -> Item | None:
         """Sets the attributes, removes those that are None, if the condition holds.
 
@@ -244,7 +234,7 @@ def _text(item: Item, name: str) -> str | None:
     return item[name]["S"] if name in item else None
 
 
-def _now(after: str) -> str:
+def _now(after: str | None) -> str:
     """The time in UTC, to the microsecond, but later than ``after`` whatever the clock says:
     a record that is replaced never bears the time of the one before.
     """

@@ -11,6 +11,12 @@ from handler.app import lambda_handler
 from local.stack import LocalStack
 from tests.integration.conftest import GOOD, plain
 
+
+def with_parameter(value: bytes) -> bytes:
+    """A good document with this parameter."""
+    return GOOD[:-1] + b', "parameters": {"a": %s}}' % value
+
+
 BAD_DOCUMENTS = {
     "empty": b"",
     "not JSON": b"model: m",
@@ -23,13 +29,13 @@ BAD_DOCUMENTS = {
     "over 1 MiB": GOOD.ljust(1_048_577),
     "deep": b'{"parameters": ' + b'{"a":' * 31 + b"{}" + b"}" * 32,
     "repeated name": b'{"model": {"name": "m", "version": "1"}, "model": {"name": "m", "version": "2"}}',
-    "NaN": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": NaN}}',
-    "39 digits": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": 0.123456789012345678901234567890123456789}}',
-    "huge number": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": 1e400}}',
+    "NaN": with_parameter(b"NaN"),
+    "39 digits": with_parameter(b"0.123456789012345678901234567890123456789"),
+    "huge number": with_parameter(b"1e400"),
     "a million digits": b'{"parameters": {"a": ' + b"7" * 1_000_000 + b"}}",
     "lone surrogate": rb'{"model": {"name": "m\ud800", "version": "1"}}',
     "lone surrogate in a name": rb'{"model": {"name": "m", "version": "1"}, "\udc00": 1}',
-    "empty name": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": [{"": 1}]}}',
+    "empty name": with_parameter(b'[{"": 1}]'),
     "long name": json.dumps({"model": {"name": "m", "version": "1"}, "parameters": {"x" * 70_000: 1}}).encode(),
     "too large a record": json.dumps(
         {"model": {"name": "m", "version": "1"}, "parameters": {"x": "y" * 500_000}}
@@ -43,7 +49,7 @@ BAD_DOCUMENTS = {
     "no model": b"{}",
     "long errors": json.dumps({"tags": {"é" * 1_000 + str(index): 1 for index in range(40)}}).encode(),
     "wrong everywhere": json.dumps(
-        dict.fromkeys(["schema_version", "organisation_id", "run_id", "name", "files"], {})
+        {name: {} for name in ["schema_version", "organisation_id", "run_id", "name", "files"]}
     ).encode(),
 }
 
@@ -104,11 +110,11 @@ GOOD_DOCUMENTS = {
     "byte order mark": b"\xef\xbb\xbf" + GOOD,
     "1 MiB": GOOD.ljust(1_048_576),
     "deepest": b'{"model": {"name": "m", "version": "1"}, "parameters": ' + b'{"a":' * 29 + b"{}" + b"}" * 30,
-    "largest number": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": 9.9999999999999999999999999999999999999E125}}',
-    "smallest number": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": -1E-130}}',
-    "trailing zeros": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": 1.0000000000000000000000000000000000000000}}',
+    "largest number": with_parameter(b"9.9999999999999999999999999999999999999E125"),
+    "smallest number": with_parameter(b"-1E-130"),
+    "trailing zeros": with_parameter(b"1.0000000000000000000000000000000000000000"),
     "surrogate pair": rb'{"model": {"name": "\ud83d\ude00", "version": "1"}}',
-    "empty values": b'{"model": {"name": "m", "version": "1"}, "parameters": {"a": ["", [], {}, null]}, "tags": {}}',
+    "empty values": with_parameter(b'["", [], {}, null]}, "tags": {'),
     "unknown fields": b'{"model": {"name": "m", "version": "1", "x": 1}, "x": {"y": [1.5]}}',
 }
 
@@ -127,7 +133,7 @@ def test_numbers_are_recorded_exactly(
     record: Callable[[], dict[str, Any] | None],
     number: str,
 ) -> None:
-    notify(sequencer="1", **put_metadata(GOOD[:-1] + b', "parameters": {"a": %s}}' % number.encode()))
+    notify(sequencer="1", **put_metadata(with_parameter(number.encode())))
     item = record()
     assert item is not None
     assert item["config"]["parameters"]["a"] == Decimal(number)

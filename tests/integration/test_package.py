@@ -141,6 +141,7 @@ class Emulator:
                 time.sleep(0.05)
 
     def invoke(self, event: bytes) -> Any:
+        """The function's answer, or its error, to an event."""
         request = urllib.request.Request(self.url, data=event)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
@@ -149,6 +150,7 @@ class Emulator:
             return json.loads(error.read())
 
     def stop(self) -> None:
+        """Ends the emulator and the function."""
         self.process.kill()
         self.process.wait()
 

@@ -255,7 +255,7 @@ def test_wrong_configuration_fails_before_any_event_is_taken(
     event = {"Records": [s3_record()]}
     monkeypatch.delenv("RUNS_BUCKET")
     monkeypatch.setenv("DEVELOPMENT", "perhaps")
-    with pytest.raises(SettingsError, match="DEVELOPMENT is 'perhaps'.*; RUNS_BUCKET is not set"):
+    with pytest.raises(SettingsError, match=r"DEVELOPMENT is 'perhaps'.*; RUNS_BUCKET is not set"):
         lambda_handler(event, None)
     assert s3_client.method_calls == []
 

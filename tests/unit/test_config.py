@@ -127,7 +127,7 @@ def test_production_rejects_an_unpinned_version(run: Run, version: str | None) -
 def test_production_refuses_an_unpinned_default(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_NAME", "m")
     monkeypatch.setenv("MODEL_VERSION", version)
-    with pytest.raises(SettingsError, match="MODEL_VERSION is .*, expected a pinned version in production"):
+    with pytest.raises(SettingsError, match=r"MODEL_VERSION is .*, expected a pinned version in production"):
         load_settings()
 
 

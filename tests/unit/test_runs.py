@@ -235,6 +235,11 @@ def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client:
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
 
 
+def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {"Item": KEY}
+    assert table.get(run) == SeenRecord(None, None, None, None)
+
+
 def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {}
     assert table.get(run) is None

@@ -102,7 +102,7 @@ def test_object_that_is_gone_is_none(s3_client: MagicMock, client_error: Callabl
 @pytest.mark.parametrize("code", ["AccessDenied", "NoSuchBucket", "SlowDown", "InternalError", "ExpiredToken"])
 def test_refused_read_raises(s3_client: MagicMock, client_error: Callable[..., ClientError], code: str) -> None:
     s3_client.get_object.side_effect = client_error(code)
-    with pytest.raises(AWSCallError, match=f"reading s3://b/k failed: .*{code}"):
+    with pytest.raises(AWSCallError, match=rf"reading s3://b/k failed: .*{code}"):
         S3(s3_client).read_object("b", "k", max_bytes=4)
 
 
@@ -122,5 +122,5 @@ def test_body_that_breaks_off_raises(s3_client: MagicMock, get_object_response: 
 @pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
 def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
     s3_client.get_paginator.return_value.paginate.side_effect = UNREACHABLE
-    with pytest.raises(AWSCallError, match="listing .* failed"):
+    with pytest.raises(AWSCallError, match=r"listing .* failed"):
         use(S3(s3_client))
