@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SAM := $(VENV)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint unit integration lock clean
+.PHONY: help run serve test lint unit integration lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: $(VENV)/local.done ## Record a sample run in a local stack and show what happens
 	@$(BIN)/python -m local run
+
+serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client
+	@$(BIN)/python -m local serve
 
 test: lint $(VENV)/dev.done $(SAM).done ## Check everything
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov=handler --cov-fail-under=95 tests

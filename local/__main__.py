@@ -4,23 +4,26 @@ import argparse
 import contextlib
 import io
 import json
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
-from handler.app import lambda_handler
+from handler.app import backfill_handler, lambda_handler
 from handler.errors import RunRecorderError
 from local import show
-from local.stack import LocalStack
+from local.stack import Handler, LocalStack
 
 OBJECTS = Path(__file__).parent.parent / "events" / "objects"
 RUN = "runs/acme/run-0001"
-DEFAULTS = {
+PARAMETERS = {
     "ModelName": "amplification",
     "ModelVersion": "2.1.0",
     "ModelParameters": '{"threshold": 0.05, "cycles": 40}',
@@ -36,20 +39,20 @@ def run() -> None:
     with _stack("production") as stack:
         for path in sorted((OBJECTS / RUN).iterdir(), key=lambda path: path.name == "metadata.json"):
             _upload(stack, path.name, path.read_bytes())
-        _deliver(stack)
+        _tell_delivery(stack)
 
         show.chapter("The document is uploaded again, broken: the last good config stays")
         _upload(stack, "metadata.json", broken)
-        _deliver(stack)
+        _tell_delivery(stack)
 
         show.chapter("And once more, mended: the record recovers")
         _upload(stack, "metadata.json", good)
-        _deliver(stack)
+        _tell_delivery(stack)
 
     show.chapter("Development: another output, and a version may be left open")
     with _stack("development") as stack:
         _upload(stack, "metadata.json", b'{"model": {"name": "amplification"}, "parameters": {"threshold": 0.01}}')
-        _deliver(stack)
+        _tell_delivery(stack)
 
 
 def invoke(file: Path) -> int:
@@ -59,11 +62,12 @@ def invoke(file: Path) -> int:
         The exit status: 1 if the function raised.
     """
     event = json.loads(file.read_text())
+    handler = choose_handler(event)
     with _stack("production") as stack:
         stack.upload_tree(OBJECTS)
-        show.step(f"{file} → lambda_handler")
+        show.step(f"{file} → {handler.__name__}")
         try:
-            show.document(lambda_handler(event, None), "the function's answer")
+            show.document(handler(event, None), "the function's answer")
         except RunRecorderError as error:
             show.document({"errorType": type(error).__name__, "errorMessage": str(error)}, "the function raised", "red")
             return 1
@@ -73,25 +77,39 @@ def invoke(file: Path) -> int:
 
 
 def serve(host: str, port: int) -> None:
-    """Keeps the stack, with the objects of ``events/objects`` in its bucket, until Ctrl-C."""
+    """Keeps the stack, and hands what is uploaded to the function, until Ctrl-C."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
-    try:
-        _, actual_port = server.get_host_and_port()
-        stack = LocalStack(endpoint_url=f"http://127.0.0.1:{actual_port}")
-        stack.upload_tree(OBJECTS)
-        show.document(stack.environment, "the function's environment")
-        show.document(stack.outputs, "the stack's outputs")
-        show.step(f"serving AWS on http://{host}:{actual_port}; Ctrl-C ends it")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
-    finally:
-        server.stop()
+    _, actual_port = server.get_host_and_port()
+    stack = LocalStack(PARAMETERS, endpoint_url=f"http://127.0.0.1:{actual_port}")
+    os.environ.update(stack.environment)
+    stack.upload_tree(OBJECTS)
+    for name, value in stack.outputs.items():
+        show.step(f"{name}: {value}")
+    show.step(f"serving AWS on http://{host}:{actual_port}; Ctrl-C ends it")
+    while not stop.is_set():
+        lines = _deliver(stack)
+        if lines is None:
+            stop.wait(0.2)
+            continue
+        for line in lines:
+            show.outcome(line)
+    server.stop()
+
+
+def choose_handler(event: dict[str, Any]) -> Handler:
+    """The entry point that AWS would hand this event to."""
+    return backfill_handler if "invocationSchemaVersion" in event else lambda_handler
 
 
 @contextlib.contextmanager
 def _stack(stage: str) -> Iterator[LocalStack]:
     with mock_aws():
-        stack = LocalStack({"Stage": stage, **DEFAULTS})
+        stack = LocalStack({"Stage": stage, **PARAMETERS})
         os.environ.update(stack.environment)
         yield stack
 
@@ -101,26 +119,32 @@ def _upload(stack: LocalStack, name: str, body: bytes) -> None:
     stack.upload(f"{RUN}/{name}", body)
 
 
-def _deliver(stack: LocalStack) -> None:
+def _tell_delivery(stack: LocalStack) -> None:
     show.step("S3 notification → queue → lambda_handler")
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        while stack.deliver(lambda_handler):
-            pass
-    for line in output.getvalue().splitlines():
-        show.step(f"log [dim]{line}[/]")
+    while (lines := _deliver(stack)) is not None:
+        for line in lines:
+            show.outcome(line)
     for item in stack.records():
         show.record(item)
+
+
+def _deliver(stack: LocalStack) -> list[dict[str, Any]] | None:
+    """Delivers a batch; returns the function's log lines, None if there was nothing to deliver."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        records = stack.deliver(lambda_handler)
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    return [line for line in lines if "outcome" in line] if records else None
 
 
 def main() -> int:
     """Runs the command that the arguments name; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="record sample runs and show what happens")
+    commands.add_parser("run", help="record a sample run and show what happens")
     invoke_parser = commands.add_parser("invoke", help="hand a sample event to the function")
     invoke_parser.add_argument("file", type=Path, help="for example events/s3-put.json")
-    serve_parser = commands.add_parser("serve", help="keep the stack for other programs, such as sam local invoke")
+    serve_parser = commands.add_parser("serve", help="keep the stack, to be tried with any client")
     serve_parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets containers in")
     serve_parser.add_argument("--port", type=int, default=5000, help="0 takes a free one")
     arguments = parser.parse_args()

@@ -5,6 +5,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 from rich.console import Console
+from rich.markup import escape
 
 console = Console(highlight=False)
 
@@ -31,6 +32,8 @@ _ATTRIBUTES = [
     "recorded_at",
 ]
 
+_COLOURS = {"recorded": "green", "duplicate": "dim", "stale": "dim", "ignored": "yellow"}
+
 
 def chapter(title: str) -> None:
     """Starts a part of the story."""
@@ -40,7 +43,7 @@ def chapter(title: str) -> None:
 
 def step(text: str) -> None:
     """One thing that happens."""
-    console.print(f"[cyan]→[/] {text}", soft_wrap=True)
+    console.print(f"[cyan]→[/] {escape(text)}", soft_wrap=True)
 
 
 def document(value: Any, title: str, colour: str = "bold") -> None:  # noqa: ANN401 - any JSON value
@@ -54,7 +57,15 @@ def record(item: dict[str, Any]) -> None:
     deserialize = TypeDeserializer().deserialize
     plain = {name: deserialize(item[name]) for name in _ATTRIBUTES if name in item}
     status = plain["status"]
-    document(plain, f"the record in DynamoDB: {status}", "green" if status == "recorded" else "red")
+    document(plain, f"the record in DynamoDB: {status}", _COLOURS.get(status, "red"))
+
+
+def outcome(line: dict[str, Any]) -> None:
+    """What the function logged of one upload, or of a message that it refused."""
+    colour = _COLOURS.get(line["outcome"], "red")
+    place = line.get("key") or f"message {line['message_id']}"
+    reason = f": {line['reason']}" if "reason" in line else ""
+    console.print(f"[cyan]→[/] [{colour}]{line['outcome']}[/] {escape(place + reason)}", soft_wrap=True)
 
 
 def _number(value: Decimal) -> int | float:

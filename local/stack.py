@@ -14,6 +14,8 @@ from moto.dynamodb.models import DynamoDBBackend
 
 from local.template import CODE, REGION, translate
 
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
 STACK_NAME = "run-recorder"
 # Predictable, unlike a generated name, so that sam-env-vars.json can state it.
 TABLE = f"{STACK_NAME}-RunsTable"
@@ -86,7 +88,7 @@ class LocalStack:
             self.upload(key, path.read_bytes())
         return keys
 
-    def deliver(self, handler: Callable[[dict[str, Any], object], dict[str, Any]]) -> list[dict[str, Any]]:
+    def deliver(self, handler: Handler) -> list[dict[str, Any]]:
         """Does once what Lambda's poller does: hands a batch to the handler, then deletes
         the messages that it does not report as failed.
 

@@ -1,6 +1,7 @@
-"""The entry point: an event in, an answer out. No rules here.
+"""The entry points: an event in, an answer out. No rules here.
 
-The Lambda function's handler is ``handler.app.lambda_handler``.
+Two Lambda functions run this code, since S3 Batch Operations must not invoke one that
+events trigger: ``handler.app.lambda_handler`` and ``handler.app.backfill_handler``.
 """
 
 import functools
@@ -9,7 +10,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TextIO
 
 import boto3
@@ -20,7 +21,7 @@ from botocore.config import Config
 from handler.config import is_lambda, load_settings, snapshot
 from handler.domain import Outcome, Upload
 from handler.errors import FieldError, UploadFailedError
-from handler.events import Message, is_from_sqs, parse_messages, parse_uploads
+from handler.events import Message, is_from_sqs, parse_messages, parse_tasks, parse_uploads
 from handler.recorder import Recorder
 from handler.runs import RunTable
 from handler.s3 import S3
@@ -32,6 +33,7 @@ _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=_WORKERS,
 )
+_MAX_RESULT_LENGTH = 1024  # of S3 Batch Operations
 _FAILED = "failed"
 _METRICS = {
     Outcome.RECORDED: "RunsRecorded",
@@ -65,6 +67,23 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if is_from_sqs(event):
         return _answer_sqs(services, parse_messages(event))
     return _answer_directly(services, parse_uploads(event))
+
+
+def backfill_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Records the objects that a job of S3 Batch Operations lists; safe beside live events.
+
+    Args:
+        event: an invocation, schema 1.0 or 2.0.
+
+    Returns:
+        One result a task: ``Succeeded`` with the outcome, ``TemporaryFailure`` if AWS did not
+        do its part, ``PermanentFailure`` if the task names no object.
+
+    Raises:
+        SettingsError: environment variables are missing or bad.
+        UnknownEventError: the event is not one of S3 Batch Operations.
+    """
+    return _answer_batch(_connect(snapshot()), event, parse_tasks(event))
 
 
 class _Stdout(logging.StreamHandler[TextIO]):
@@ -101,7 +120,8 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> _Services:
 
 
 def _answer_directly(services: _Services, uploads: list[Upload]) -> dict[str, Any]:
-    answers = _handle_all(services, uploads)
+    answers = _handle_uploads(services, uploads)
+    _publish(services, answers)
     failed = [f"s3://{answer['bucket']}/{answer['key']}" for answer in answers if answer["outcome"] == _FAILED]
     if failed:
         raise UploadFailedError(f"{len(failed)} of {len(answers)} uploads failed, see the log: {', '.join(failed)}")
@@ -109,29 +129,54 @@ def _answer_directly(services: _Services, uploads: list[Upload]) -> dict[str, An
 
 
 def _answer_sqs(services: _Services, messages: list[Message]) -> dict[str, Any]:
-    refused = [message for message in messages if message.error]
-    for message in refused:
-        fields = {"message_id": message.message_id, "outcome": _FAILED, "reason": str(message.error)}
-        services.logger.error("SQS message refused", extra=fields)
-    answers = iter(_handle_all(services, [upload for message in messages for upload in message.uploads], len(refused)))
     failed = [
         message.message_id
-        for message in messages
-        if message.error or _FAILED in [answer["outcome"] for answer in islice(answers, len(message.uploads))]
+        for message, answers in zip(messages, _handle_messages(services, messages), strict=True)
+        if any(answer["outcome"] == _FAILED for answer in answers)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _handle_all(services: _Services, uploads: list[Upload], refused: int = 0) -> list[_Answer]:
+def _answer_batch(services: _Services, event: dict[str, Any], tasks: list[Message]) -> dict[str, Any]:
+    results = []
+    for task, (answer,) in zip(tasks, _handle_messages(services, tasks), strict=True):
+        code, text = "Succeeded", answer["outcome"]
+        if text == _FAILED:
+            code = "PermanentFailure" if task.error else "TemporaryFailure"
+            text = f"{_FAILED}: {answer['reason']}"[:_MAX_RESULT_LENGTH]
+        results.append({"taskId": task.message_id, "resultCode": code, "resultString": text})
+    return {
+        "invocationSchemaVersion": event["invocationSchemaVersion"],
+        "invocationId": event["invocationId"],
+        "treatMissingKeysAs": "PermanentFailure",
+        "results": results,
+    }
+
+
+def _handle_messages(services: _Services, messages: list[Message]) -> list[list[_Answer]]:
+    """The answers of each message; one of failure for a message that names no upload."""
+    handled = iter(_handle_uploads(services, [upload for message in messages for upload in message.uploads]))
+    answers = [
+        [_refuse(services, message)] if message.error else list(islice(handled, len(message.uploads)))
+        for message in messages
+    ]
+    _publish(services, list(chain.from_iterable(answers)))
+    return answers
+
+
+def _refuse(services: _Services, message: Message) -> _Answer:
+    answer = {"outcome": _FAILED, "reason": str(message.error)}
+    services.logger.error("Message refused", extra={"message_id": message.message_id, **answer})
+    return answer
+
+
+def _handle_uploads(services: _Services, uploads: list[Upload]) -> list[_Answer]:
     """Handles the uploads side by side: each waits for the network, none for another."""
     handle = functools.partial(_handle, services)
     if len(uploads) > 1:
         with ThreadPoolExecutor(min(_WORKERS, len(uploads))) as pool:
-            answers = list(pool.map(handle, uploads))
-    else:
-        answers = [handle(upload) for upload in uploads]
-    _publish(services, Counter([answer["outcome"] for answer in answers] + [_FAILED] * refused))
-    return answers
+            return list(pool.map(handle, uploads))
+    return [handle(upload) for upload in uploads]
 
 
 def _handle(services: _Services, upload: Upload) -> _Answer:
@@ -162,10 +207,10 @@ def _handle(services: _Services, upload: Upload) -> _Answer:
     return answer
 
 
-def _publish(services: _Services, outcomes: Counter[str]) -> None:
-    for outcome, count in outcomes.items():
+def _publish(services: _Services, answers: list[_Answer]) -> None:
+    for outcome, count in Counter(answer["outcome"] for answer in answers).items():
         services.metrics.add_metric(_METRICS[outcome], MetricUnit.Count, count)
-    if outcomes:
+    if answers:
         services.metrics.flush_metrics()
 
 

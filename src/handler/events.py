@@ -1,11 +1,12 @@
-"""Events in: every envelope in which AWS delivers "this object was created", to uploads.
+"""Events in: every envelope in which AWS names an object, to uploads.
 
-Keys are decoded by the envelope, exactly once: S3 notifications carry them form-encoded
-(a space is ``+``), EventBridge carries them raw.
+Keys are decoded by the envelope, exactly once: S3 notifications and S3 Batch Operations
+carry them form-encoded (a space is ``+``), EventBridge carries them raw.
 
 Formats:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
 """
 
 import json
@@ -25,7 +26,13 @@ _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One SQS message: the uploads it names, or why it is not an S3 event."""
+    """One SQS message, or one task of S3 Batch Operations.
+
+    Attributes:
+        message_id: by which its sender wants to hear of it.
+        uploads: the uploads it names.
+        error: why it names none, although it should.
+    """
 
     message_id: str
     uploads: tuple[Upload, ...] = ()
@@ -66,6 +73,18 @@ def parse_messages(event: Mapping[str, Any]) -> list[Message]:
     return [_parse_message(record) for record in event["Records"]]
 
 
+def parse_tasks(event: object) -> list[Message]:
+    """The tasks of an invocation by S3 Batch Operations. They say nothing of S3's order.
+
+    Raises:
+        UnknownEventError: the event is not one of S3 Batch Operations, or a task has no id.
+    """
+    match event:
+        case {"invocationSchemaVersion": "1.0" | "2.0", "invocationId": str(), "tasks": [*tasks]}:
+            return [_parse_task(task) for task in tasks]
+    raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_describe(event)}")
+
+
 def parse_uploads(event: object) -> list[Upload]:
     """The uploads named by an event that came straight from S3, SNS or EventBridge.
 
@@ -90,6 +109,26 @@ def _parse_message(record: object) -> Message:
             except UnknownEventError as error:
                 return Message(message_id, error=error)
     raise UnknownEventError(f"not an SQS record with a messageId: {_describe(record)}")
+
+
+def _parse_task(task: object) -> Message:
+    match task:
+        case (
+            {"taskId": str(task_id), "s3Key": str(key), "s3Bucket": str(bucket), **rest}  # schema 2.0
+            | {"taskId": str(task_id), "s3Key": str(key), "s3BucketArn": str(bucket), **rest}  # schema 1.0
+        ):
+            upload = _upload(
+                bucket.rpartition(":")[2],
+                unquote_plus(key),
+                created=True,
+                version_id=rest.get("s3VersionId"),
+                etag=None,
+                sequencer=None,
+            )
+            return Message(task_id, (upload,))
+        case {"taskId": str(task_id)}:
+            return Message(task_id, error=UnknownEventError(f"a task that names no object: {_describe(task)}"))
+    raise UnknownEventError(f"not a task with a taskId: {_describe(task)}")
 
 
 def _parse_body(body: object) -> list[Upload]:

@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from local.stack import LocalStack
+from handler.app import backfill_handler, lambda_handler
+from local.__main__ import choose_handler
+from local.stack import Handler, LocalStack
 from tests.integration.conftest import EVENTS, SAMPLES, expected_answer
 
 ROOT = EVENTS.parent
@@ -67,7 +69,14 @@ def package(sam_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     build = tmp_path_factory.mktemp("build")
     architecture = ARCHITECTURES[platform.machine().lower()]
     run("sam", "build", "--build-dir", build, "--parameter-overrides", f"Architecture={architecture}", env=sam_environ)
-    return build / "RecorderFunction"
+    recorder, backfill = build / "RecorderFunction", build / "BackfillFunction"
+    assert contents(recorder) == contents(backfill)
+    return recorder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +121,7 @@ def free_port() -> int:
 class Emulator:
     """The packaged function under the Runtime Interface Emulator."""
 
-    def __init__(self, package: Path, runtime_client: Path, environment: dict[str, str]) -> None:
+    def __init__(self, package: Path, runtime_client: Path, environment: dict[str, str], handler: str) -> None:
         (emulator,) = SAM.glob(
             f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURES[platform.machine().lower()]}"
         )
@@ -121,7 +130,7 @@ class Emulator:
         command = [
             emulator, "--runtime-interface-emulator-address", f"127.0.0.1:{port}",
             "--runtime-api-address", f"127.0.0.1:{free_port()}",
-            PYTHON, "-m", "awslambdaric", "handler.app.lambda_handler",
+            PYTHON, "-m", "awslambdaric", f"handler.app.{handler}",
         ]  # fmt: skip
         environ = {
             "PATH": os.environ["PATH"],
@@ -156,10 +165,15 @@ class Emulator:
 
 
 @pytest.fixture(scope="module")
-def emulator(package: Path, runtime_client: Path, stack: LocalStack) -> Iterator[Emulator]:
-    emulator = Emulator(package, runtime_client, stack.environment)
-    yield emulator
-    emulator.stop()
+def emulators(package: Path, runtime_client: Path, stack: LocalStack) -> Iterator[dict[Handler, Emulator]]:
+    """Both functions, by the entry point that they run."""
+    handlers = (lambda_handler, backfill_handler)
+    emulators = {
+        handler: Emulator(package, runtime_client, stack.environment, handler.__name__) for handler in handlers
+    }
+    yield emulators
+    for emulator in emulators.values():
+        emulator.stop()
 
 
 def test_sam_accepts_the_template(sam_environ: dict[str, str]) -> None:
@@ -173,12 +187,15 @@ def test_package_holds_the_function_with_bytecode_and_nothing_of_the_tests(packa
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-def test_packaged_function_gives_the_expected_answer(emulator: Emulator, stack: LocalStack, sample: Path) -> None:
+def test_packaged_function_gives_the_expected_answer(
+    emulators: dict[Handler, Emulator], stack: LocalStack, sample: Path
+) -> None:
     table = stack.outputs["RunsTable"]
     for item in stack.records():
         key = {name: item[name] for name in ("organisation_id", "run_id")}
         stack.dynamodb.delete_item(TableName=table, Key=key)
-    answer = emulator.invoke(sample.read_bytes())
+    event = sample.read_bytes()
+    answer = emulators[choose_handler(json.loads(event))].invoke(event)
     expected = json.loads(expected_answer(sample).read_text())
     assert {name: answer.get(name) for name in expected} == expected
 
@@ -186,7 +203,9 @@ def test_packaged_function_gives_the_expected_answer(emulator: Emulator, stack: 
 def test_packaged_function_refuses_to_start_misconfigured(
     package: Path, runtime_client: Path, stack: LocalStack
 ) -> None:
-    emulator = Emulator(package, runtime_client, stack.environment | {"RUNS_TABLE": "", "DEVELOPMENT": "perhaps"})
+    emulator = Emulator(
+        package, runtime_client, stack.environment | {"RUNS_TABLE": "", "DEVELOPMENT": "perhaps"}, "lambda_handler"
+    )
     try:
         answer = emulator.invoke((EVENTS / "s3-put.json").read_bytes())
     finally:

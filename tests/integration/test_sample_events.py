@@ -8,6 +8,7 @@ import pytest
 
 from handler.app import lambda_handler
 from handler.errors import RunRecorderError
+from local.__main__ import choose_handler
 from local.stack import LocalStack
 from tests.integration.conftest import EVENTS, SAMPLES, expected_answer, plain
 
@@ -19,10 +20,10 @@ def test_sample_event_gets_its_expected_answer(stack: LocalStack, sample: Path) 
     expected = json.loads(expected_answer(sample).read_text())
     if "errorType" in expected:
         with pytest.raises(RunRecorderError) as failure:
-            lambda_handler(event, None)
+            choose_handler(event)(event, None)
         assert {"errorType": type(failure.value).__name__} == expected
     else:
-        assert lambda_handler(event, None) == expected
+        assert choose_handler(event)(event, None) == expected
 
 
 def test_no_expected_answer_lacks_its_event() -> None:

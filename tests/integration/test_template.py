@@ -10,8 +10,51 @@ from cfnlint.config import ManualArgs
 from handler.config import load_settings
 from local.stack import LocalStack
 from local.template import translate
+from ops.backfill import REPORT_PREFIX
 
 BUCKET_ARN = "arn:${AWS::Partition}:s3:::${AWS::StackName}-runs-${AWS::AccountId}-${AWS::Region}"
+EXISTING = {"ExistingRunsBucket": "legacy"}
+MODES = {"own bucket": {}, "existing bucket": EXISTING}
+
+
+def evaluate(value: Any, conditions: dict[str, bool], parameters: dict[str, Any]) -> Any:  # noqa: PLR0911
+    """A template's value with its conditions decided; what has no value is left out."""
+
+    def inner(part: Any) -> Any:
+        return evaluate(part, conditions, parameters)
+
+    match value:
+        case {"Fn::If": [name, yes, no]}:
+            return inner(yes if conditions[name] else no)
+        case {"Fn::Equals": [left, right]}:
+            return inner(left) == inner(right)
+        case {"Fn::Not": [condition]}:
+            return not inner(condition)
+        case {"Fn::And": [*terms]}:
+            return all(map(inner, terms))
+        case {"Condition": str(name)} if len(value) == 1:
+            return conditions[name]
+        case {"Ref": name} if name in parameters:
+            return parameters[name]
+        case dict():
+            return {name: inner(part) for name, part in value.items() if inner(part) != {"Ref": "AWS::NoValue"}}
+        case list():
+            return [inner(part) for part in value if inner(part) != {"Ref": "AWS::NoValue"}]
+    return value
+
+
+def resolve(overrides: dict[str, str]) -> dict[str, Any]:
+    """The resources that a deployment with these parameters has."""
+    template = translate(overrides)
+    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()} | overrides
+    conditions: dict[str, bool] = {}
+    for name, condition in template["Conditions"].items():
+        conditions[name] = evaluate(condition, conditions, parameters)
+    return {
+        name: evaluate({key: part for key, part in resource.items() if key != "Condition"}, conditions, parameters)
+        for name, resource in template["Resources"].items()
+        if conditions.get(resource.get("Condition"), True)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +63,29 @@ def template() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def properties(template: dict[str, Any]) -> dict[str, Any]:
-    return {name: resource["Properties"] for name, resource in template["Resources"].items()}
+def resources() -> dict[str, Any]:
+    return resolve({})
+
+
+@pytest.fixture(scope="module")
+def properties(resources: dict[str, Any]) -> dict[str, Any]:
+    return {name: resource["Properties"] for name, resource in resources.items()}
+
+
+@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+def each_mode(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {name: resource["Properties"] for name, resource in resolve(request.param).items()}
 
 
 def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
 
 
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("stage", ["production", "development"])
-def test_translated_template_has_no_lint(stage: str) -> None:
+def test_translated_template_has_no_lint(stage: str, mode: dict[str, str]) -> None:
     """`sam validate --lint` misses cycles, bad runtimes and bad time-outs."""
-    text = json.dumps(translate({"Stage": stage}))
+    text = json.dumps(translate({"Stage": stage, **mode}))
     assert [str(match) for match in lint(text, config=ManualArgs(regions=["us-east-1", "eu-central-1"]))] == []
 
 
@@ -69,8 +123,10 @@ def test_bucket_notifies_the_queue_of_metadata_only(properties: dict[str, Any]) 
     }
 
 
-def test_only_the_bucket_of_runs_may_send_to_the_queue(template: dict[str, Any], properties: dict[str, Any]) -> None:
-    allowed = statements(properties["UploadsQueuePolicy"])["AllowRunsBucket"]
+def test_only_the_bucket_of_runs_may_send_to_the_queue(resources: dict[str, Any], properties: dict[str, Any]) -> None:
+    policy = statements(properties["UploadsQueuePolicy"])
+    assert policy.keys() == {"AllowRunsBucket", "DenyInsecureTransport"}
+    allowed = policy["AllowRunsBucket"]
     assert allowed["Principal"] == {"Service": "s3.amazonaws.com"}
     assert allowed["Action"] == "sqs:SendMessage"
     assert allowed["Condition"] == {
@@ -78,67 +134,158 @@ def test_only_the_bucket_of_runs_may_send_to_the_queue(template: dict[str, Any],
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
     }
     assert BUCKET_ARN.endswith(properties["RunsBucket"]["BucketName"]["Fn::Sub"])
-    assert template["Resources"]["RunsBucket"]["DependsOn"] == "UploadsQueuePolicy"
+    assert resources["RunsBucket"]["DependsOn"] == "UploadsQueuePolicy"
+    assert statements(properties["DeadLetterQueuePolicy"]).keys() == {"DenyInsecureTransport"}
+
+
+def test_existing_bucket_is_listened_to_and_not_touched() -> None:
+    resources = resolve(EXISTING)
+    assert not [name for name, resource in resources.items() if resource["Type"].startswith("AWS::S3::")]
+    assert "UploadsRule" not in resolve({})
+    rule = resources["UploadsRule"]["Properties"]
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": ["legacy"]}, "object": {"key": [{"wildcard": "runs/*/*/metadata.json"}]}},
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["UploadsQueue", "Arn"]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
 
 
 @pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue"])
-def test_queues_are_encrypted_and_tls_only(properties: dict[str, Any], queue: str) -> None:
-    assert properties[queue]["SqsManagedSseEnabled"] is True
-    denied = statements(properties[f"{queue}Policy"])["DenyInsecureTransport"]
+def test_only_the_rule_may_send_for_an_existing_bucket(queue: str) -> None:
+    policy = statements(resolve(EXISTING)[f"{queue}Policy"]["Properties"])
+    assert policy.keys() == {"AllowUploadsRule", "DenyInsecureTransport"}
+    allowed = policy["AllowUploadsRule"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert allowed["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UploadsRule", "Arn"]}}}
+
+
+def test_key_of_an_existing_bucket_may_decrypt_and_no_other() -> None:
+    assert "DecryptionPolicy" not in resolve(EXISTING)
+    assert "DecryptionPolicy" not in resolve({"ExistingRunsBucketKeyArn": "arn:key"})
+    policy = resolve({**EXISTING, "ExistingRunsBucketKeyArn": "arn:key"})["DecryptionPolicy"]["Properties"]
+    assert statements(policy) == {
+        "Decrypt": {"Sid": "Decrypt", "Effect": "Allow", "Action": "kms:Decrypt", "Resource": "arn:key"}
+    }
+    assert policy["Roles"] == [{"Ref": "RecorderRole"}, {"Ref": "BackfillRole"}]
+
+
+@pytest.mark.parametrize(("mode", "bucket"), [({}, {"Ref": "RunsBucket"}), (EXISTING, "legacy")])
+def test_functions_and_policies_name_the_same_bucket(mode: dict[str, str], bucket: Any) -> None:
+    resources = resolve(mode)
+    for function in ("RecorderFunction", "BackfillFunction"):
+        variables = resources[function]["Properties"]["Environment"]["Variables"]
+        assert variables["RUNS_BUCKET"] == variables["OUTPUT_BUCKET"] == bucket
+    policies = [resources["RecordingPolicy"]["Properties"], *resources["BatchOperationsRole"]["Properties"]["Policies"]]
+    named = [
+        statement["Resource"]["Fn::Sub"][1]["Bucket"]
+        for policy in policies
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Fn::Sub" in statement["Resource"]
+    ]
+    assert named == [bucket] * 4
+
+
+@pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue"])
+def test_queues_are_encrypted_and_tls_only(each_mode: dict[str, Any], queue: str) -> None:
+    assert each_mode[queue]["SqsManagedSseEnabled"] is True
+    denied = statements(each_mode[f"{queue}Policy"])["DenyInsecureTransport"]
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def test_message_stays_hidden_for_six_times_the_functions_timeout(properties: dict[str, Any]) -> None:
+def test_message_stays_hidden_for_six_times_the_functions_timeout(each_mode: dict[str, Any]) -> None:
     """As Lambda asks: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
-    assert properties["UploadsQueue"]["VisibilityTimeout"] >= 6 * properties["RecorderFunction"]["Timeout"]
+    assert each_mode["UploadsQueue"]["VisibilityTimeout"] >= 6 * each_mode["RecorderFunction"]["Timeout"]
 
 
-def test_message_that_fails_five_times_goes_to_the_dead_letter_queue(properties: dict[str, Any]) -> None:
-    assert properties["UploadsQueue"]["RedrivePolicy"] == {
+def test_message_that_fails_five_times_goes_to_the_dead_letter_queue(each_mode: dict[str, Any]) -> None:
+    assert each_mode["UploadsQueue"]["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
         "maxReceiveCount": 5,
     }
-    assert properties["DeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+    assert each_mode["DeadLetterQueue"]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 
 def test_function_reports_partial_failures_of_its_batches(template: dict[str, Any], properties: dict[str, Any]) -> None:
     source = properties["RecorderFunctionUploads"]
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
+    assert source["BatchSize"] == 10
+    assert "MaximumBatchingWindowInSeconds" not in source  # a lone run does not wait
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 50}
     assert template["Parameters"]["MaximumConcurrency"]["MinValue"] == 2
 
 
-def test_table_is_kept_and_can_be_restored(template: dict[str, Any], properties: dict[str, Any]) -> None:
-    assert template["Resources"]["RunsTable"]["DeletionPolicy"] == "Retain"
-    assert template["Resources"]["RunsTable"]["UpdateReplacePolicy"] == "Retain"
-    table = properties["RunsTable"]
+def test_table_is_kept_and_can_be_restored(resources: dict[str, Any]) -> None:
+    assert resources["RunsTable"]["DeletionPolicy"] == "Retain"
+    assert resources["RunsTable"]["UpdateReplacePolicy"] == "Retain"
+    table = resources["RunsTable"]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["DeletionProtectionEnabled"] == {"Fn::If": ["IsProduction", True, False]}
+    assert table["DeletionProtectionEnabled"] is True
+    development = resolve({"Stage": "development"})["RunsTable"]["Properties"]
+    assert development["DeletionProtectionEnabled"] is False
 
 
-def test_function_may_do_what_it_does_and_nothing_else(properties: dict[str, Any]) -> None:
-    (policy,) = properties["RecorderRole"]["Policies"]
-    assert "ManagedPolicyArns" not in properties["RecorderRole"]
-    assert {sid: (statement["Action"], statement["Resource"]) for sid, statement in statements(policy).items()} == {
-        "ReadMetadata": (
-            ["s3:GetObject", "s3:GetObjectVersion"],
-            {"Fn::Sub": "${RunsBucket.Arn}/runs/*/metadata.json"},
-        ),
-        "ListRuns": ("s3:ListBucket", {"Fn::GetAtt": ["RunsBucket", "Arn"]}),
-        "WriteRecords": (["dynamodb:GetItem", "dynamodb:UpdateItem"], {"Fn::GetAtt": ["RunsTable", "Arn"]}),
-        "TakeUploads": (
-            ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
-            {"Fn::GetAtt": ["UploadsQueue", "Arn"]},
-        ),
-        "WriteLogs": (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": ["RecorderLogs", "Arn"]}),
-        "Trace": (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
+def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any]) -> None:
+    allowed = statements(each_mode["RecordingPolicy"])
+    assert {sid: statement["Action"] for sid, statement in allowed.items()} == {
+        "ReadMetadata": ["s3:GetObject", "s3:GetObjectVersion"],
+        "ListRuns": "s3:ListBucket",
+        "WriteRecords": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
+        "WriteLogs": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Trace": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    }
+    assert allowed["ReadMetadata"]["Resource"]["Fn::Sub"][0].endswith("/runs/*/metadata.json")
+    assert allowed["ListRuns"]["Resource"]["Fn::Sub"][0].endswith(":::${Bucket}")
+    assert allowed["ListRuns"]["Condition"] == {"StringLikeIfExists": {"s3:prefix": "runs/*"}}
+    assert allowed["WriteRecords"]["Resource"] == {"Fn::GetAtt": ["RunsTable", "Arn"]}
+    assert allowed["WriteLogs"]["Resource"] == {"Fn::GetAtt": ["RecorderLogs", "Arn"]}
+    for role in ("RecorderRole", "BackfillRole"):
+        assert each_mode[role]["ManagedPolicyArns"] == [{"Ref": "RecordingPolicy"}]
+    assert "Policies" not in each_mode["BackfillRole"]
+    (queue_policy,) = each_mode["RecorderRole"]["Policies"]
+    assert statements(queue_policy) == {
+        "TakeUploads": {
+            "Sid": "TakeUploads",
+            "Effect": "Allow",
+            "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+            "Resource": {"Fn::GetAtt": ["UploadsQueue", "Arn"]},
+        }
     }
 
 
-def test_logs_are_json_and_do_not_stay_for_ever(properties: dict[str, Any]) -> None:
-    assert properties["RecorderFunction"]["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": "RecorderLogs"}}
-    assert properties["RecorderLogs"]["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
+def test_batch_operations_may_list_invoke_and_report(each_mode: dict[str, Any]) -> None:
+    role = each_mode["BatchOperationsRole"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "batchoperations.s3.amazonaws.com"}
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    (policy,) = role["Policies"]
+    assert {sid: statement["Action"] for sid, statement in statements(policy).items()} == {
+        "Record": "lambda:InvokeFunction",
+        "GenerateManifest": "s3:PutInventoryConfiguration",
+        "Report": "s3:PutObject",
+    }
+    assert statements(policy)["Report"]["Resource"]["Fn::Sub"][0].endswith(f"/{REPORT_PREFIX}/*")
+
+
+def test_both_functions_run_the_same_code_alike(each_mode: dict[str, Any]) -> None:
+    recorder, backfill = dict(each_mode["RecorderFunction"]), dict(each_mode["BackfillFunction"])
+    assert (recorder.pop("Handler"), backfill.pop("Handler")) == (
+        "handler.app.lambda_handler",
+        "handler.app.backfill_handler",
+    )
+    for function in (recorder, backfill):
+        del function["Role"], function["Description"]
+    assert recorder == backfill
+
+
+def test_logs_are_json_and_do_not_stay_for_ever(each_mode: dict[str, Any]) -> None:
+    for function in ("RecorderFunction", "BackfillFunction"):
+        assert each_mode[function]["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": "RecorderLogs"}}
+    assert each_mode["RecorderLogs"]["RetentionInDays"] == 90
 
 
 def test_outputs_name_what_people_look_for(template: dict[str, Any]) -> None:
@@ -148,6 +295,8 @@ def test_outputs_name_what_people_look_for(template: dict[str, Any]) -> None:
         "UploadsQueue",
         "DeadLetterQueue",
         "RecorderFunction",
+        "BackfillFunction",
+        "BatchOperationsRole",
     }
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
 from handler import app
-from handler.app import lambda_handler
+from handler.app import backfill_handler, lambda_handler
 from handler.errors import SettingsError, UnknownEventError, UploadFailedError
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
@@ -241,6 +241,45 @@ def test_defect_fails_its_own_message_alone(
     (line,) = [line for line in log_lines(capsys.readouterr().out) if line["level"] == "ERROR"]
     assert (line["run_id"], line["reason"]) == ("defect", "ZeroDivisionError")
     assert "Traceback" in line["exception"]
+
+
+def test_backfill_answers_each_task(
+    objects: dict[str, Any], client_error: Callable[..., ClientError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects[key("bad")] = b"{}"
+    objects[key("gone")] = client_error("NoSuchKey")
+    objects[key("broken")] = client_error("SlowDown")
+    names = [key("good"), key("bad"), key("gone"), key("broken"), "other"]
+    tasks: list[dict[str, Any]] = [
+        {"taskId": str(number), "s3Key": name, "s3VersionId": None, "s3BucketArn": "arn:aws:s3:::run-recorder-runs"}
+        for number, name in enumerate(names)
+    ]
+    event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {}, "tasks": [*tasks, {"taskId": "5"}]}
+    answer = backfill_handler(event, None)
+    results = [(result["taskId"], result["resultCode"], result["resultString"][:9]) for result in answer.pop("results")]
+    assert results == [
+        ("0", "Succeeded", "recorded"),
+        ("1", "Succeeded", "rejected"),
+        ("2", "Succeeded", "ignored"),
+        ("3", "TemporaryFailure", "failed: r"),
+        ("4", "Succeeded", "ignored"),
+        ("5", "PermanentFailure", "failed: a"),
+    ]
+    assert answer == {"invocationSchemaVersion": "1.0", "invocationId": "i", "treatMissingKeysAs": "PermanentFailure"}
+    assert metrics(capsys.readouterr().out) == {
+        "RunsRecorded": 1,
+        "RunsRejected": 1,
+        "IgnoredEvents": 2,
+        "FailedEvents": 2,
+    }
+
+
+def test_result_string_fits_batch_operations(objects: dict[str, Any]) -> None:
+    objects[key("long")] = UploadFailedError("x" * 5000)
+    task = {"taskId": "0", "s3Key": key("long"), "s3Bucket": "run-recorder-runs"}
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [task]}
+    (result,) = backfill_handler(event, None)["results"]
+    assert len(result["resultString"]) == 1024
 
 
 @pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": [{"eventSource": "aws:kinesis"}]}])

@@ -8,7 +8,7 @@ import pytest
 
 from handler.domain import Run, Upload
 from handler.errors import UnknownEventError
-from handler.events import is_from_sqs, parse_key, parse_messages, parse_sequencer, parse_uploads
+from handler.events import is_from_sqs, parse_key, parse_messages, parse_sequencer, parse_tasks, parse_uploads
 
 KEY = "runs/acme/run-0001/metadata.json"
 TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
@@ -266,3 +266,32 @@ def test_refusal_tells_the_shape_but_not_the_contents() -> None:
 )
 def test_sqs_is_told_by_its_event_source(event: Any, *, expected: bool) -> None:
     assert is_from_sqs(event) is expected
+
+
+def batch(*tasks: Any, schema: str = "1.0") -> dict[str, Any]:
+    return {"invocationSchemaVersion": schema, "invocationId": "i", "job": {"id": "j"}, "tasks": list(tasks)}
+
+
+@pytest.mark.parametrize(("schema", "bucket"), [("1.0", {"s3BucketArn": "arn:aws:s3:::b"}), ("2.0", {"s3Bucket": "b"})])
+def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str, bucket: dict[str, str]) -> None:
+    task = {"taskId": "t", "s3Key": "runs/a%2Bb/c%40d%3A%3D/metadata.json", "s3VersionId": "v", **bucket}
+    (message,) = parse_tasks(batch(task, schema=schema))
+    assert message.message_id == "t"
+    assert message.uploads == (
+        Upload("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
+    )
+
+
+def test_task_that_names_no_object_spoils_only_itself() -> None:
+    good = {"taskId": "1", "s3Key": "k", "s3BucketArn": "arn:aws:s3:::b"}
+    messages = parse_tasks(batch({"taskId": "0", "s3Key": "k"}, good, {"taskId": "2"}))
+    assert [message.error is None for message in messages] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, {}, batch(schema="3.0"), {**batch(), "tasks": None}, batch({"s3Key": "k"}), {"Records": []}],
+)
+def test_what_is_not_of_batch_operations_is_refused(event: Any) -> None:
+    with pytest.raises(UnknownEventError, match="not a"):
+        parse_tasks(event)

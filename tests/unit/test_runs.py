@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -13,7 +12,7 @@ from pytest_mock import MockerFixture
 
 from handler.domain import Outcome, Run
 from handler.errors import AWSCallError, FieldError
-from handler.runs import Entry, RunTable, SeenRecord, measure, serialize
+from handler.runs import Entry, RunTable, SeenRecord
 from tests.unit.conftest import UPLOADED_AT
 
 NOW = "2026-11-20T09:00:00.000001Z"
@@ -255,21 +254,3 @@ def test_refusals_and_silence_raise(
             table.get(run)
         with pytest.raises(AWSCallError, match="writing the record of acme/run-0001/ failed"):
             table.record(entry)
-
-
-@pytest.mark.parametrize(
-    ("value", "serialized", "size"),
-    [
-        ("é", {"S": "é"}, 2),
-        (True, {"BOOL": True}, 1),
-        (None, {"NULL": True}, 1),
-        (10**38 - 1, {"N": "9" * 38}, 21),
-        (Decimal("1E-130"), {"N": "1E-130"}, 21),
-        ([], {"L": []}, 3),
-        (["a", None], {"L": [{"S": "a"}, {"NULL": True}]}, 7),
-        ({"é": {"b": "c"}}, {"M": {"é": {"M": {"b": {"S": "c"}}}}}, 12),
-    ],
-)
-def test_values_are_spelled_and_measured_as_dynamodb_does(value: Any, serialized: dict[str, Any], size: int) -> None:
-    assert serialize(value) == serialized
-    assert measure(value) == size

@@ -1,0 +1,191 @@
+"""Back-fill: the job that is created, and what it does to a bucket full of old runs."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from click.testing import CliRunner
+from pytest_mock import MockerFixture
+
+from handler.app import backfill_handler, lambda_handler
+from handler.s3 import S3
+from local.stack import STACK_NAME, LocalStack
+from ops.__main__ import main
+from ops.backfill import build_job
+from tests.integration.conftest import plain
+
+BAD = b'{"model": {}}'
+
+
+def good(name: str) -> bytes:
+    return b'{"model": {"name": "%s", "version": "1"}}' % name.encode()
+
+
+def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda _: None) -> list[str]:
+    """Does what S3 Batch Operations does with the job, ten tasks an invocation; returns the outcomes."""
+    bucket = stack.outputs["RunsBucket"]
+    keys = [listed.key for listed in S3(stack.s3).list_objects(bucket, "runs/")]
+    keys = [key for key in keys if key.endswith("/metadata.json")]
+    outcomes = []
+    for start in range(0, len(keys), 10):
+        tasks = [
+            {"taskId": key, "s3Key": key, "s3VersionId": None, "s3BucketArn": f"arn:aws:s3:::{bucket}"}
+            for key in keys[start : start + 10]
+        ]
+        event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks}
+        results = backfill_handler(event, None)["results"]
+        assert [result["taskId"] for result in results] == [task["taskId"] for task in tasks]
+        assert {result["resultCode"] for result in results} == {"Succeeded"}
+        outcomes += [result["resultString"] for result in results]
+        after_each([key.split("/")[2] for key in keys[start : start + 10]])
+    return outcomes
+
+
+def test_1000_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: Callable[..., Any]) -> None:
+    """Some are bad, some are uploaded again meanwhile, and those events come early, late or twice."""
+    choose = random.Random(1)  # noqa: S311
+    history: dict[str, list[bytes]] = {}
+    late: list[dict[str, Any]] = []
+    waiting: set[str] = set()
+    versions: dict[str, str] = {}
+
+    def upload(run_id: str, body: bytes) -> dict[str, Any]:
+        history.setdefault(run_id, []).append(body)
+        key = f"runs/acme/{run_id}/metadata.json"
+        response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
+        versions[run_id] = response["VersionId"]
+        sequencer = f"{sum(map(len, history.values())):x}"
+        etag = response["ETag"].strip('"')
+        return {"Records": [s3_record(key, versionId=response["VersionId"], eTag=etag, sequencer=sequencer)]}
+
+    for number in range(1000):
+        upload(f"run-{number}", BAD if choose.random() < 0.2 else good("old"))
+    stack.upload("runs/acme/run-1/data/metadata.json", b"another file")
+    stack.sqs.purge_queue(QueueUrl=stack.outputs["UploadsQueue"])
+    done: set[str] = set()
+
+    def upload_meanwhile(run_ids: list[str]) -> None:
+        done.update(run_ids)
+        for _ in range(3):
+            run_id = f"run-{choose.randrange(1000)}"
+            # A bad upload over one that nobody recorded would hide it for ever.
+            may_be_bad = run_id in done and run_id not in waiting
+            event = upload(run_id, BAD if may_be_bad and choose.random() < 0.5 else good(f"new-{len(late)}"))
+            comes_late = choose.random() < 0.5
+            if comes_late:
+                late.append(event)
+                waiting.add(run_id)
+            if not comes_late or choose.random() < 0.3:
+                lambda_handler(event, None)
+
+    outcomes = run_job(stack, upload_meanwhile)
+    assert len(outcomes) == 1001
+    assert set(outcomes) == {"recorded", "rejected", "ignored", "duplicate"}
+    choose.shuffle(late)
+    for event in late:
+        lambda_handler(event, None)
+
+    records = {item["run_id"]["S"]: plain(item) for item in stack.records()}
+    assert records.keys() == history.keys()
+    for run_id, bodies in history.items():
+        record = records[run_id]
+        assert record["status"] == ("rejected" if bodies[-1] == BAD else "recorded"), run_id
+        assert record["version_id"] == versions[run_id], run_id
+        accepted = [json.loads(body)["model"]["name"] for body in bodies if body != BAD]
+        assert record.get("config", {}).get("model", {}).get("name") == (accepted[-1] if accepted else None), run_id
+
+    before = stack.records()
+    assert set(run_job(stack)) == {"duplicate", "ignored"}
+    assert stack.records() == before
+
+
+@pytest.fixture
+def s3control(stack: LocalStack, mocker: MockerFixture) -> Iterator[Stubber]:  # noqa: ARG001 - in its mock
+    """A client whose requests are checked against the service model, and go nowhere."""
+    client = boto3.client("s3control")
+    make_client = boto3.Session.client
+
+    def choose(self: boto3.Session, name: str, **options: Any) -> Any:
+        return client if name == "s3control" else make_client(self, name, **options)
+
+    mocker.patch.object(boto3.Session, "client", choose)
+    with Stubber(client) as stubber:
+        yield stubber
+
+
+def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stack: LocalStack) -> None:
+    bucket_arn = f"arn:aws:s3:::{stack.outputs['RunsBucket']}"
+    expected = {
+        "AccountId": "123456789012",
+        "ClientRequestToken": ANY,
+        "ConfirmationRequired": False,
+        "Description": "Run Recorder: back-fill of runs/acme/",
+        "ManifestGenerator": {
+            "S3JobManifestGenerator": {
+                "SourceBucket": bucket_arn,
+                "ExpectedBucketOwner": "123456789012",
+                "EnableManifestOutput": False,
+                "Filter": {
+                    "KeyNameConstraint": {"MatchAnyPrefix": ["runs/acme/"], "MatchAnySuffix": ["/metadata.json"]}
+                },
+            }
+        },
+        "Operation": {"LambdaInvoke": {"FunctionArn": stack.outputs["BackfillFunction"]}},
+        "Priority": 10,
+        "Report": {
+            "Enabled": True,
+            "Bucket": bucket_arn,
+            "ExpectedBucketOwner": "123456789012",
+            "Prefix": "backfill",
+            "Format": "Report_CSV_20180820",
+            "ReportScope": "AllTasks",
+        },
+        "RoleArn": stack.outputs["BatchOperationsRole"],
+    }
+    s3control.add_response("create_job", {"JobId": "job-id"}, expected)
+    result = CliRunner().invoke(main, ["backfill", "--stack", STACK_NAME, "--organisation", "acme"])
+    assert result.exit_code == 0, result.output
+    s3control.assert_no_pending_responses()
+    report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
+    assert result.output == f"job job-id created; its report will be at {report}\n"
+
+
+def test_dry_run_prints_the_request_and_sends_nothing(s3control: Stubber, stack: LocalStack) -> None:
+    result = CliRunner().invoke(main, ["backfill", "--dry-run"])
+    assert result.exit_code == 0, result.output
+    request = json.loads(result.output)
+    expected = build_job(stack.outputs)
+    del request["ClientRequestToken"], expected["ClientRequestToken"]
+    assert request == expected
+    assert request["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["KeyNameConstraint"]["MatchAnyPrefix"] == [
+        "runs/"
+    ]
+    s3control.assert_no_pending_responses()
+
+
+def test_refusal_of_aws_is_told_in_one_line(s3control: Stubber) -> None:
+    s3control.add_client_error("create_job", "AccessDenied")
+    result = CliRunner().invoke(main, ["backfill"])
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "AccessDenied" in result.output
+
+
+def test_stack_that_does_not_exist_is_told(stack: LocalStack) -> None:  # noqa: ARG001 - in its mock
+    result = CliRunner().invoke(main, ["backfill", "--stack", "another"])
+    assert result.exit_code == 1
+    assert "another" in result.output
+
+
+def test_job_stays_in_the_partition_of_its_stack() -> None:
+    job = build_job(
+        {
+            "RunsBucket": "runs",
+            "BackfillFunction": "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:backfill",
+            "BatchOperationsRole": "arn:aws-us-gov:iam::123456789012:role/batch",
+        }
+    )
+    assert job["Report"]["Bucket"] == "arn:aws-us-gov:s3:::runs"
