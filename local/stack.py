@@ -24,6 +24,17 @@ _UNSUPPORTED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 
 
+@functools.cache
+def _client(service: str, endpoint_url: str | None) -> Any:  # noqa: ANN401 - the clients' types differ
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=endpoint_url,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 def _make_atomic(*names: str) -> None:
     """Lets these operations of moto's DynamoDB run one at a time.
 
@@ -131,13 +142,7 @@ class LocalStack:
         return sorted(items, key=lambda item: (item["organisation_id"]["S"], item["run_id"]["S"]))
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self._endpoint_url,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return _client(service, self._endpoint_url)
 
     def _create(self, template: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
         code = io.BytesIO()

@@ -1,5 +1,7 @@
 """`template.yaml` as CloudFormation sees it: translated by SAM's own translator."""
 
+import copy
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
 
 def translate(parameters: dict[str, str]) -> dict[str, Any]:
     """The template as plain CloudFormation, with these parameters and the others' defaults."""
-    template = yaml_parse(TEMPLATE.read_text())
+    template = copy.deepcopy(_load())  # the translator changes it
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = dict(CODE)
@@ -30,3 +32,9 @@ def translate(parameters: dict[str, str]) -> dict[str, Any]:
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
     translated: dict[str, Any] = translator.translate(template, {**defaults, **parameters})
     return translated
+
+
+@functools.cache
+def _load() -> dict[str, Any]:
+    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    return template
