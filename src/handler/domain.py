@@ -3,7 +3,10 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
+
+from handler.errors import FieldError
 
 JSON: TypeAlias = Any
 """A JSON value: dict, list, str, bool, None and, for numbers, int or Decimal; never float."""
@@ -95,3 +98,31 @@ class Metadata:
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     tags: Mapping[str, str] | None = None
     files: tuple[DeclaredFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one upload says of its run.
+
+    Attributes:
+        sequencer: its place in S3's order, as `Upload.sequencer`; None if unknown.
+        uploaded_at: the object's LastModified.
+        errors: why it is rejected; empty if it is accepted.
+        accepted: the attributes that only an accepted upload sets, None for one to remove;
+            empty if it is rejected.
+    """
+
+    run: Run
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    uploaded_at: datetime
+    sequencer: str | None
+    errors: tuple[FieldError, ...]
+    accepted: dict[str, JSON]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the upload once the record shows it."""
+        return Outcome.REJECTED if self.errors else Outcome.RECORDED

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from handler.config import Settings, build_model_config
-from handler.domain import JSON, DeclaredFile, Metadata, Outcome, Run, Upload
+from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
 from handler.dynamodb_value import measure
 from handler.errors import ContentionError, FieldError, InvalidMetadataError
 from handler.json_document import MAX_ERRORS, encode
 from handler.metadata import MAX_BYTES, parse_metadata
-from handler.runs import MAX_ACCEPTED_BYTES, Entry, RunTable
+from handler.runs import MAX_ACCEPTED_BYTES, RunTable
 from handler.s3 import S3, StoredObject
 
 _MAX_SWAPS = 10

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain import JSON, Outcome, Run
+from handler.domain import JSON, Entry, Outcome, Run
 from handler.dynamodb_value import serialize
-from handler.errors import AWSCallError, FieldError
+from handler.errors import AWSCallError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,34 +34,6 @@ _SOURCE_IS_OLDER = "#source.#sequencer < :sequencer"
 
 Item = Mapping[str, Any]
 """An item, or an attribute value, as DynamoDB's low-level API spells it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one upload says of its run.
-
-    Attributes:
-        sequencer: its place in S3's order, as `Upload.sequencer`; None if unknown.
-        uploaded_at: the object's LastModified.
-        errors: why it is rejected; empty if it is accepted.
-        accepted: the attributes that only an accepted upload sets, None for one to remove;
-            empty if it is rejected.
-    """
-
-    run: Run
-    bucket: str
-    key: str
-    version_id: str | None
-    etag: str
-    uploaded_at: datetime
-    sequencer: str | None
-    errors: tuple[FieldError, ...]
-    accepted: dict[str, JSON]
-
-    @property
-    def outcome(self) -> Outcome:
-        """What becomes of the upload once the record shows it."""
-        return Outcome.REJECTED if self.errors else Outcome.RECORDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pytest_mock import MockerFixture
 from handler import app
 from handler.app import backfill_handler, lambda_handler
 from handler.errors import SettingsError, UnknownEventError, UploadFailedError
+from handler.recorder import Recorder
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
 
@@ -227,14 +228,14 @@ def test_defect_fails_its_own_message_alone(
     mocker: MockerFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    handle = app.Recorder.handle
+    handle = Recorder.handle
 
     def fail_one(self: Any, upload: Any) -> Any:
         if upload.run.run_id == "defect":
             raise ZeroDivisionError
         return handle(self, upload)
 
-    mocker.patch.object(app.Recorder, "handle", fail_one)
+    mocker.patch.object(Recorder, "handle", fail_one)
     records = [s3_record(key(run), sequencer="1") for run in ("good", "defect", "good2")]
     event = sqs_event(*({"Records": [record]} for record in records))
     assert lambda_handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "1"}]}

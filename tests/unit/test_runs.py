@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pytest_mock import MockerFixture
 
-from handler.domain import Outcome, Run
+from handler.domain import Entry, Outcome, Run
 from handler.errors import AWSCallError, FieldError
-from handler.runs import Entry, RunTable, SeenRecord
+from handler.runs import RunTable, SeenRecord
 from tests.unit.conftest import UPLOADED_AT
 
 NOW = "2026-11-20T09:00:00.000001Z"

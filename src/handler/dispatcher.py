@@ -1,0 +1,113 @@
+"""Hands uploads to the recorder, side by side, and tells the log and the metrics of each."""
+
+import logging
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from typing import Any, TextIO
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from handler.domain import Outcome, Upload
+from handler.errors import FieldError, UploadFailedError
+from handler.events import Message
+from handler.recorder import Recorder
+
+WORKERS = 16
+FAILED = "failed"
+
+_METRICS = {
+    Outcome.RECORDED: "RunsRecorded",
+    Outcome.REJECTED: "RunsRejected",
+    Outcome.DUPLICATE: "DuplicateEvents",
+    Outcome.STALE: "StaleEvents",
+    Outcome.IGNORED: "IgnoredEvents",
+    FAILED: "FailedEvents",
+}
+
+Answer = dict[str, Any]
+"""What became of an upload: its ``outcome``, an `Outcome` or `FAILED`, and what it names."""
+
+
+class StdoutHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is standard output at the time of writing, as ``print`` does."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard output."""
+        return sys.stdout
+
+
+class Dispatcher:
+    """Handles all that an event names, so that nothing in it can fail or hold up the rest."""
+
+    def __init__(self, recorder: Recorder, logger: Logger, metrics: Metrics) -> None:
+        self._recorder = recorder
+        self._logger = logger
+        self._metrics = metrics
+
+    def handle_uploads(self, uploads: list[Upload]) -> list[Answer]:
+        """The answer to each upload, in their order."""
+        answers = self._handle_side_by_side(uploads)
+        self._count(answers)
+        return answers
+
+    def handle_messages(self, messages: list[Message]) -> list[list[Answer]]:
+        """The answers to each message's uploads; one of failure for a message in error."""
+        uploads = [upload for message in messages for upload in message.uploads]
+        handled = iter(self._handle_side_by_side(uploads))
+        answers = [
+            [self._refuse(message)] if message.error else list(islice(handled, len(message.uploads)))
+            for message in messages
+        ]
+        self._count(list(chain.from_iterable(answers)))
+        return answers
+
+    def _handle_side_by_side(self, uploads: list[Upload]) -> list[Answer]:
+        """Each waits for the network, none for another."""
+        if len(uploads) > 1:
+            with ThreadPoolExecutor(min(WORKERS, len(uploads))) as pool:
+                return list(pool.map(self._handle, uploads))
+        return [self._handle(upload) for upload in uploads]
+
+    def _handle(self, upload: Upload) -> Answer:
+        answer: Answer = {"bucket": upload.bucket, "key": upload.key}
+        if upload.run:
+            answer |= {"organisation_id": upload.run.organisation_id, "run_id": upload.run.run_id}
+        if upload.version_id:
+            answer["version_id"] = upload.version_id
+        errors: tuple[FieldError, ...] = ()
+        write, defect = self._logger.error, None
+        try:
+            result = self._recorder.handle(upload)
+        except UploadFailedError as error:
+            answer |= {"outcome": FAILED, "reason": str(error)}
+        except Exception as error:  # noqa: BLE001 - not even a defect of ours may fail the other uploads
+            answer |= {"outcome": FAILED, "reason": type(error).__name__}
+            defect = error
+        else:
+            answer["outcome"] = result.outcome.value
+            if result.reason:
+                answer["reason"] = result.reason
+            errors = result.errors
+            write = self._logger.warning if result.outcome is Outcome.IGNORED else self._logger.info
+        write("Run upload handled", extra=answer, exc_info=defect)
+        if errors:  # not for the log: they quote names of the document
+            answer["errors"] = [{"path": error.path, "message": error.message} for error in errors]
+        return answer
+
+    def _refuse(self, message: Message) -> Answer:
+        answer = {"outcome": FAILED, "reason": str(message.error)}
+        self._logger.error("Message refused", extra={"message_id": message.message_id, **answer})
+        return answer
+
+    def _count(self, answers: list[Answer]) -> None:
+        for outcome, count in Counter(answer["outcome"] for answer in answers).items():
+            self._metrics.add_metric(_METRICS[outcome], MetricUnit.Count, count)
+        if answers:
+            self._metrics.flush_metrics()
