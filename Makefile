@@ -17,7 +17,9 @@ run: $(VENV)/local.done ## Record a sample run in a local stack and show what ha
 serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client
 	@$(BIN)/python -m local serve
 
-test: lint $(VENV)/dev.done $(SAM).done ## Check everything
+test: ## Check everything
+	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/dev.done $(SAM).done
+	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov=handler --cov-fail-under=95 tests
 
 lint: $(VENV)/dev.done ## Check style and types
