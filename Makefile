@@ -19,8 +19,7 @@ serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client
 
 test: ## Check everything
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/dev.done $(SAM).done
-	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov=handler --cov-fail-under=95 tests
+	@$(MAKE) --no-print-directory lint unit integration
 
 lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff check
@@ -28,10 +27,10 @@ lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/mypy
 
 unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest --numprocesses auto --cov=handler --cov-fail-under=95 tests/unit
 
 integration: $(VENV)/dev.done $(SAM).done ## Test the modules together: sample events, stack, package
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
 
 lock: $(VENV)/local.done ## Pin the newest versions that pyproject.toml allows
 	$(PIP) uv

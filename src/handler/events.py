@@ -71,13 +71,11 @@ def parse_uploads(event: object) -> list[Upload]:
         UnknownEventError: the event, or one record of it, is none of these.
     """
     match event:
-        case {"Records": [_, *_] as records}:
-            return [upload for record in records for upload in _parse_record(record)]
+        case {"Records": [{"EventSource": "aws:sns"}, *_] as records}:
+            return [upload for record in records for upload in _parse_sns_record(record)]
         case {"source": "aws.s3"}:
             return [_parse_eventbridge(event)]
-        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
-            return []
-    raise UnknownEventError(f"not an S3 event: {_describe(event)}")
+    return _parse_notification(event)
 
 
 def _parse_message(record: object) -> Message:
@@ -120,13 +118,11 @@ def _parse_body(body: object) -> list[Upload]:
     return _parse_notification(event)
 
 
-def _parse_record(record: object) -> list[Upload]:
+def _parse_sns_record(record: object) -> list[Upload]:
     match record:
-        case {"eventSource": "aws:s3"}:
-            return [_parse_s3_record(record)]
         case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
             return _parse_notification(_load(message, "the SNS message"))
-    raise UnknownEventError(f"not a record of S3 or SNS: {_describe(record)}")
+    raise UnknownEventError(f"not a record of SNS: {_describe(record)}")
 
 
 def _parse_notification(event: object) -> list[Upload]:
