@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SAM := $(VENV)/sam
+INSTALL := -m pip --disable-pip-version-check install --quiet
+UV := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve test lint unit integration lock clean
@@ -33,14 +34,11 @@ integration: $(VENV)/dev.done $(SAM).done ## Test the modules together: sample e
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
 
 lock: $(VENV)/local.done ## Pin the newest versions that pyproject.toml allows
-	$(PIP) uv
-	rm requirements*.txt
+	$(BIN)/python $(INSTALL) uv
 	$(UV) pyproject.toml --output-file requirements.txt
 	$(UV) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
 	$(UV) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
 	$(UV) --group sam --output-file requirements-sam.txt
-
-UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
@@ -51,11 +49,11 @@ $(BIN)/python:
 	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
 
 $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(PIP) --requirement $<
+	$(BIN)/python $(INSTALL) --requirement $<
 	@touch $@
 
 # SAM CLI is a tool with pins of its own, so it gets an environment of its own.
 $(SAM).done: requirements-sam.txt $(BIN)/python
 	$(BIN)/python -m venv $(SAM)
-	$(SAM)/bin/python -m pip --disable-pip-version-check install --quiet --requirement $<
+	$(SAM)/bin/python $(INSTALL) --requirement $<
 	@touch $@

@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from handler.app import backfill_handler, lambda_handler
 from handler.errors import RunRecorderError
 from local import show
-from local.stack import Handler, LocalStack
+from local.stack import Handler, LocalStack, in_upload_order
 
 OBJECTS = Path(__file__).parent.parent / "events" / "objects"
 RUN = "runs/acme/run-0001"
@@ -37,7 +37,7 @@ def run() -> None:
 
     show.chapter("Production: a run is uploaded")
     with _stack("production") as stack:
-        for path in sorted((OBJECTS / RUN).iterdir(), key=lambda path: path.name == "metadata.json"):
+        for path in in_upload_order(OBJECTS / RUN):
             _upload(stack, path.name, path.read_bytes())
         _tell_delivery(stack)
 
@@ -84,21 +84,19 @@ def serve(host: str, port: int) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     server = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     server.start()
-    _, actual_port = server.get_host_and_port()
-    stack = LocalStack(PARAMETERS, endpoint_url=f"http://127.0.0.1:{actual_port}")
-    os.environ.update(stack.environment)
-    stack.upload_tree(OBJECTS)
-    for name, value in stack.outputs.items():
-        show.step(f"{name}: {value}")
-    show.step(f"serving AWS on http://{host}:{actual_port}; Ctrl-C ends it")
-    while not stop.is_set():
-        lines = _deliver(stack)
-        if lines is None:
-            stop.wait(0.2)
-            continue
-        for line in lines:
-            show.outcome(line)
-    server.stop()
+    try:
+        _, actual_port = server.get_host_and_port()
+        stack = LocalStack(PARAMETERS, endpoint_url=f"http://127.0.0.1:{actual_port}")
+        os.environ.update(stack.environment)
+        stack.upload_tree(OBJECTS)
+        for name, value in stack.outputs.items():
+            show.step(f"{name}: {value}")
+        show.step(f"serving AWS on http://{host}:{actual_port}; Ctrl-C ends it")
+        while not stop.is_set():
+            if not _deliver(stack):
+                stop.wait(0.2)
+    finally:
+        server.stop()
 
 
 def choose_handler(event: dict[str, Any]) -> Handler:
@@ -121,20 +119,21 @@ def _upload(stack: LocalStack, name: str, body: bytes) -> None:
 
 def _tell_delivery(stack: LocalStack) -> None:
     show.step("S3 notification → queue → lambda_handler")
-    while (lines := _deliver(stack)) is not None:
-        for line in lines:
-            show.outcome(line)
+    while _deliver(stack):
+        pass
     for item in stack.records():
         show.record(item)
 
 
-def _deliver(stack: LocalStack) -> list[dict[str, Any]] | None:
-    """Delivers a batch; returns the function's log lines, None if there was nothing to deliver."""
+def _deliver(stack: LocalStack) -> bool:
+    """Delivers a batch and shows what became of it; returns whether there was anything to deliver."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         records = stack.deliver(lambda_handler)
-    lines = [json.loads(line) for line in output.getvalue().splitlines()]
-    return [line for line in lines if "outcome" in line] if records else None
+    for line in map(json.loads, output.getvalue().splitlines()):
+        if "outcome" in line:
+            show.outcome(line)
+    return bool(records)
 
 
 def main() -> int:

@@ -58,6 +58,12 @@ def _make_atomic(*names: str) -> None:
 _make_atomic("get_item", "put_item", "update_item", "delete_item")
 
 
+def in_upload_order(folder: Path) -> list[Path]:
+    """The files below a folder as a producer uploads them: metadata.json last."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(files, key=lambda path: path.name == "metadata.json")
+
+
 class LocalStack:
     """The stack of ``template.yaml``; all that it tells is read from the created resources.
 
@@ -92,8 +98,7 @@ class LocalStack:
 
     def upload_tree(self, folder: Path) -> list[str]:
         """Uploads the files below a folder as a producer does, metadata.json last; returns the keys."""
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        files.sort(key=lambda path: path.name == "metadata.json")
+        files = in_upload_order(folder)
         keys = [path.relative_to(folder).as_posix() for path in files]
         for key, path in zip(keys, files, strict=True):
             self.upload(key, path.read_bytes())

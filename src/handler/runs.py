@@ -141,12 +141,10 @@ class RunTable:
                 ExpressionAttributeValues=values | dict(expected or {}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 found: Item = error.response.get("Item", {})  # type: ignore[assignment]
                 return found
-            raise AWSCallError(f"writing the record of {entry.run.path} failed: {error}") from error
-        except BotoCoreError as error:
             raise AWSCallError(f"writing the record of {entry.run.path} failed: {error}") from error
         return None
 

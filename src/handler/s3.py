@@ -90,11 +90,9 @@ class S3:
             # As a context manager, the stream would skip its check of the length.
             with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if size <= max_bytes else None
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] in _GONE:
                 return None
-            raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
-        except BotoCoreError as error:
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
         actual_version = response.get("VersionId", "null")
         return StoredObject(

@@ -27,6 +27,13 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
     return {name: deserialize(value) for name, value in item.items()}
 
 
+def delete_records(stack: LocalStack) -> None:
+    """Empties the table."""
+    for item in stack.records():
+        key = {name: item[name] for name in ("organisation_id", "run_id")}
+        stack.dynamodb.delete_item(TableName=stack.outputs["RunsTable"], Key=key)
+
+
 @pytest.fixture
 def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
     """The stack, and the environment that its function gets."""

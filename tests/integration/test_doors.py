@@ -9,7 +9,7 @@ import pytest
 
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD, plain
+from tests.integration.conftest import GOOD, delete_records, plain
 
 RUN_ID = "2026-11-20T08:30+01:00=a@b~c_d"
 KEY = f"runs/acme/{RUN_ID}/metadata.json"
@@ -70,9 +70,7 @@ def test_every_door_leads_to_the_same_record(
         record = plain(item)
         del record["recorded_at"], record["first_recorded_at"]
         records[door] = record
-        stack.dynamodb.delete_item(
-            TableName=stack.outputs["RunsTable"], Key={name: item[name] for name in ("organisation_id", "run_id")}
-        )
+        delete_records(stack)
     expected = records["S3"]
     assert (expected["organisation_id"], expected["run_id"]) == ("acme", RUN_ID)
     assert expected["sequencer"] == SEQUENCER.rjust(32, "0")

@@ -8,6 +8,7 @@ import pytest
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
+from tests.integration.conftest import delete_records
 
 BAD = b'{"model": 1}'
 
@@ -49,10 +50,7 @@ def test_every_order_of_delivery_ends_in_the_same_record(
         notify(**event)
     expected = state(record())
     for order in permutations(events):
-        stack.dynamodb.delete_item(
-            TableName=stack.outputs["RunsTable"],
-            Key={"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}},
-        )
+        delete_records(stack)
         first = None
         for event in [*order, *order]:
             notify(**event)

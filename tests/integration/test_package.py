@@ -23,7 +23,7 @@ from moto.server import ThreadedMotoServer
 from handler.app import backfill_handler, lambda_handler
 from local.__main__ import choose_handler
 from local.stack import Handler, LocalStack
-from tests.integration.conftest import EVENTS, SAMPLES, expected_answer
+from tests.integration.conftest import EVENTS, SAMPLES, delete_records, expected_answer
 
 ROOT = EVENTS.parent
 SAM = Path(sys.prefix) / "sam"
@@ -190,10 +190,7 @@ def test_package_holds_the_function_with_bytecode_and_nothing_of_the_tests(packa
 def test_packaged_function_gives_the_expected_answer(
     emulators: dict[Handler, Emulator], stack: LocalStack, sample: Path
 ) -> None:
-    table = stack.outputs["RunsTable"]
-    for item in stack.records():
-        key = {name: item[name] for name in ("organisation_id", "run_id")}
-        stack.dynamodb.delete_item(TableName=table, Key=key)
+    delete_records(stack)
     event = sample.read_bytes()
     answer = emulators[choose_handler(json.loads(event))].invoke(event)
     expected = json.loads(expected_answer(sample).read_text())
