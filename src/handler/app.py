@@ -13,9 +13,8 @@ from botocore.config import Config
 
 from handler.config import is_lambda, load_settings, snapshot
 from handler.dispatcher import FAILED, WORKERS, Dispatcher, StdoutHandler
-from handler.domain import Upload
 from handler.errors import UploadFailedError
-from handler.events import Message, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from handler.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
 from handler.recorder import Recorder
 from handler.runs import RunTable
 from handler.s3 import S3
@@ -26,15 +25,16 @@ _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=WORKERS,
 )
+_SHARE_FOR_UPLOADS = 0.9  # of an invocation's time; the rest is for the answer
 _MAX_RESULT_LENGTH = 1024  # of S3 Batch Operations
 
 
-def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Records every upload that an S3 event names.
 
     Args:
         event: what S3, SNS, EventBridge or SQS deliver when objects were created.
-        context: Lambda's; not used.
+        context: Lambda's; its remaining time bounds the work.
 
     Returns:
         For SQS ``{"batchItemFailures": [{"itemIdentifier": message id}, …]}``, the messages
@@ -46,18 +46,18 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:  #
         UploadFailedError: uploads failed, and it is not SQS that could be told which; all
             were tried.
     """
-    dispatcher = _connect(snapshot())
+    dispatcher, seconds = _connect(snapshot()), _seconds_for_uploads(context)
     if is_from_sqs(event):
-        return _answer_sqs(dispatcher, parse_messages(event))
-    return _answer_directly(dispatcher, parse_uploads(event))
+        return _answer_sqs(event, dispatcher, seconds)
+    return _answer_directly(event, dispatcher, seconds)
 
 
-def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Records the objects that a job of S3 Batch Operations lists; safe beside live events.
 
     Args:
         event: an invocation, schema 1.0 or 2.0.
-        context: Lambda's; not used.
+        context: Lambda's; its remaining time bounds the work.
 
     Returns:
         One result a task: ``Succeeded`` with the outcome, ``TemporaryFailure`` if AWS did not
@@ -67,7 +67,7 @@ def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]: 
         SettingsError: environment variables are missing or bad.
         UnknownEventError: the event is not one of S3 Batch Operations.
     """
-    return _answer_batch(_connect(snapshot()), event, parse_tasks(event))
+    return _answer_batch(event, _connect(snapshot()), _seconds_for_uploads(context))
 
 
 @functools.lru_cache(maxsize=1)
@@ -86,26 +86,35 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     )
 
 
-def _answer_directly(dispatcher: Dispatcher, uploads: list[Upload]) -> dict[str, Any]:
-    answers = dispatcher.handle_uploads(uploads)
+def _seconds_for_uploads(context: object) -> float | None:
+    """None where the context does not tell, as outside Lambda."""
+    ask = getattr(context, "get_remaining_time_in_millis", None)
+    milliseconds = ask() if callable(ask) else None
+    return milliseconds / 1000 * _SHARE_FOR_UPLOADS if isinstance(milliseconds, int | float) else None
+
+
+def _answer_directly(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
+    answers = dispatcher.handle_uploads(parse_uploads(event), seconds)
     failed = [f"s3://{answer['bucket']}/{answer['key']}" for answer in answers if answer["outcome"] == FAILED]
     if failed:
         raise UploadFailedError(f"{len(failed)} of {len(answers)} uploads failed, see the log: {', '.join(failed)}")
     return {"outcomes": answers}
 
 
-def _answer_sqs(dispatcher: Dispatcher, messages: list[Message]) -> dict[str, Any]:
+def _answer_sqs(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
+    messages = parse_messages(event)
     failed = [
         message.message_id
-        for message, answers in zip(messages, dispatcher.handle_messages(messages), strict=True)
+        for message, answers in zip(messages, dispatcher.handle_messages(messages, seconds), strict=True)
         if any(answer["outcome"] == FAILED for answer in answers)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _answer_batch(dispatcher: Dispatcher, event: dict[str, Any], tasks: list[Message]) -> dict[str, Any]:
+def _answer_batch(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
+    tasks = parse_tasks(event)
     results = []
-    for task, (answer,) in zip(tasks, dispatcher.handle_messages(tasks), strict=True):
+    for task, (answer,) in zip(tasks, dispatcher.handle_messages(tasks, seconds), strict=True):
         code, text = "Succeeded", answer["outcome"]
         if text == FAILED:
             code = "PermanentFailure" if task.error else "TemporaryFailure"

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from typing import Any, TextIO
 
@@ -13,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from handler.domain import Outcome, Upload
 from handler.errors import FieldError, UploadFailedError
 from handler.events import Message
-from handler.recorder import Recorder
+from handler.recorder import Recorder, Result
 
 WORKERS = 16
 FAILED = "failed"
@@ -44,23 +44,28 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
 
 
 class Dispatcher:
-    """Handles all that an event names, so that nothing in it can fail or hold up the rest."""
+    """Handles all that an event names, so that nothing in it can fail or hold up the rest.
+
+    ``seconds`` is how long the uploads of one event may take together, None for as long as
+    they need. What is not finished by then has failed; a thread that still waits for AWS is
+    left behind, and whatever it may yet write, its conditions keep the order.
+    """
 
     def __init__(self, recorder: Recorder, logger: Logger, metrics: Metrics) -> None:
         self._recorder = recorder
         self._logger = logger
         self._metrics = metrics
 
-    def handle_uploads(self, uploads: list[Upload]) -> list[Answer]:
+    def handle_uploads(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
         """The answer to each upload, in their order."""
-        answers = self._handle_side_by_side(uploads)
+        answers = self._handle_side_by_side(uploads, seconds)
         self._count(answers)
         return answers
 
-    def handle_messages(self, messages: list[Message]) -> list[list[Answer]]:
+    def handle_messages(self, messages: list[Message], seconds: float | None) -> list[list[Answer]]:
         """The answers to each message's uploads; one of failure for a message in error."""
         uploads = [upload for message in messages for upload in message.uploads]
-        handled = iter(self._handle_side_by_side(uploads))
+        handled = iter(self._handle_side_by_side(uploads, seconds))
         answers = [
             [self._refuse(message)] if message.error else list(islice(handled, len(message.uploads)))
             for message in messages
@@ -68,14 +73,17 @@ class Dispatcher:
         self._count(list(chain.from_iterable(answers)))
         return answers
 
-    def _handle_side_by_side(self, uploads: list[Upload]) -> list[Answer]:
+    def _handle_side_by_side(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
         """Each waits for the network, none for another."""
-        if len(uploads) > 1:
-            with ThreadPoolExecutor(min(WORKERS, len(uploads))) as pool:
-                return list(pool.map(self._handle, uploads))
-        return [self._handle(upload) for upload in uploads]
+        if not uploads:
+            return []
+        pool = ThreadPoolExecutor(min(WORKERS, len(uploads)))
+        handled = [pool.submit(self._recorder.handle, upload) for upload in uploads]
+        wait(handled, timeout=seconds)
+        pool.shutdown(wait=False, cancel_futures=True)
+        return [self._answer(upload, result) for upload, result in zip(uploads, handled, strict=True)]
 
-    def _handle(self, upload: Upload) -> Answer:
+    def _answer(self, upload: Upload, handled: Future[Result]) -> Answer:
         answer: Answer = {"bucket": upload.bucket, "key": upload.key}
         if upload.run:
             answer |= {"organisation_id": upload.run.organisation_id, "run_id": upload.run.run_id}
@@ -84,7 +92,7 @@ class Dispatcher:
         errors: tuple[FieldError, ...] = ()
         write, defect = self._logger.error, None
         try:
-            result = self._recorder.handle(upload)
+            result = _finished(handled)
         except UploadFailedError as error:
             answer |= {"outcome": FAILED, "reason": str(error)}
         except Exception as error:  # noqa: BLE001 - not even a defect of ours may fail the other uploads
@@ -111,3 +119,9 @@ class Dispatcher:
             self._metrics.add_metric(_METRICS[outcome], MetricUnit.Count, count)
         if answers:
             self._metrics.flush_metrics()
+
+
+def _finished(handled: Future[Result]) -> Result:
+    if handled.cancelled() or not handled.done():
+        raise UploadFailedError("the invocation's time ran out before this upload was handled")
+    return handled.result()

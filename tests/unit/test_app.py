@@ -2,7 +2,10 @@
 
 import importlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -12,6 +15,7 @@ from pytest_mock import MockerFixture
 
 from handler import app
 from handler.app import backfill_handler, lambda_handler
+from handler.dispatcher import WORKERS
 from handler.errors import SettingsError, UnknownEventError, UploadFailedError
 from handler.recorder import Recorder
 
@@ -38,6 +42,33 @@ def objects(s3_client: MagicMock, get_object_response: Callable[..., dict[str, A
 
     s3_client.get_object.side_effect = get_object
     return answers
+
+
+@dataclass
+class Hang:
+    """Reading the run "slow" hangs until it is over; ``begun`` counts such reads."""
+
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def hang(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> Iterator[Hang]:
+    hang = Hang()
+
+    def get_object(*, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        if Key == key("slow"):
+            hang.begun.release()
+            hang.over.wait()
+        return get_object_response(DOCUMENT)
+
+    s3_client.get_object.side_effect = get_object
+    yield hang
+    hang.over.set()
+
+
+def context(milliseconds: object) -> SimpleNamespace:
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
 def key(run_id: str) -> str:
@@ -242,6 +273,53 @@ def test_defect_fails_its_own_message_alone(
     (line,) = [line for line in log_lines(capsys.readouterr().out) if line["level"] == "ERROR"]
     assert (line["run_id"], line["reason"]) == ("defect", "ZeroDivisionError")
     assert "Traceback" in line["exception"]
+
+
+def test_message_that_is_not_finished_in_time_fails_alone(
+    s3_record: Callable[..., Any],
+    sqs_event: Callable[..., Any],
+    hang: Hang,  # noqa: ARG001
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    records = [s3_record(key(run), sequencer="1") for run in ("good", "slow", "good2")]
+    event = sqs_event(*({"Records": [record]} for record in records), "nonsense")
+    answer = lambda_handler(event, context(1500))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "3"}]}
+    output = capsys.readouterr().out
+    outcomes = {line["run_id"]: line["outcome"] for line in log_lines(output) if "run_id" in line}
+    assert outcomes == {"good": "recorded", "slow": "failed", "good2": "recorded"}
+    assert "the invocation's time ran out" in output
+    assert metrics(output) == {"RunsRecorded": 2, "FailedEvents": 2}
+
+
+def test_upload_that_had_not_begun_in_time_never_begins(
+    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], hang: Hang
+) -> None:
+    event = sqs_event(*[{"Records": [s3_record(key("slow"), sequencer="1")]}] * (WORKERS + 4))
+    assert len(lambda_handler(event, context(500))["batchItemFailures"]) == WORKERS + 4
+    for _ in range(WORKERS):
+        assert hang.begun.acquire(timeout=60)
+    hang.over.set()
+    assert not hang.begun.acquire(timeout=0.5)
+
+
+def test_direct_event_and_task_that_are_not_finished_in_time_fail(
+    s3_record: Callable[..., Any],
+    hang: Hang,  # noqa: ARG001
+) -> None:
+    with pytest.raises(UploadFailedError, match=r"^1 of 1 uploads failed"):
+        lambda_handler({"Records": [s3_record(key("slow"), sequencer="1")]}, context(100))
+    task = {"taskId": "0", "s3Key": key("slow"), "s3Bucket": "run-recorder-runs"}
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [task]}
+    (result,) = backfill_handler(event, context(100))["results"]
+    assert result["resultCode"] == "TemporaryFailure"
+    assert result["resultString"].startswith("failed: the invocation's time ran out")
+
+
+@pytest.mark.parametrize("unusable", [None, SimpleNamespace(), MagicMock()], ids=["none", "bare", "mock"])
+def test_context_without_a_clock_sets_no_limit(s3_record: Callable[..., Any], unusable: object) -> None:
+    answer = lambda_handler({"Records": [s3_record(sequencer="1")]}, unusable)
+    assert answer["outcomes"][0]["outcome"] == "recorded"
 
 
 def test_backfill_answers_each_task(
