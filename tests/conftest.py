@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,16 @@ BUCKET = "run-recorder-runs"
 TABLE = "run-recorder-table"
 
 Event = dict[str, Any]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""
+    totals = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        for name, count in report.user_properties:
+            totals[name] += count
+    for name, total in totals.items():
+        terminalreporter.write_line(f"{name}: {total:,}")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from handler.errors import FieldError
@@ -106,7 +105,7 @@ class Entry:
 
     Attributes:
         sequencer: its place in S3's order, as `Upload.sequencer`; None if unknown.
-        uploaded_at: the object's LastModified.
+        uploaded_at: the object's LastModified, as ``2026-11-20T08:30:00Z``.
         errors: why it is rejected; empty if it is accepted.
         accepted: the attributes that only an accepted upload sets, None for one to remove;
             empty if it is rejected.
@@ -117,7 +116,7 @@ class Entry:
     key: str
     version_id: str | None
     etag: str
-    uploaded_at: datetime
+    uploaded_at: str
     sequencer: str | None
     errors: tuple[FieldError, ...]
     accepted: dict[str, JSON]

@@ -76,11 +76,14 @@ class Recorder:
             stored = self._read(upload.key)
             if stored is None:
                 return _GONE
-            if seen and (seen.version_id, seen.etag) == (stored.version_id, stored.etag):
+            is_known = seen is not None and (seen.version_id, seen.etag) == (stored.version_id, stored.etag)
+            # An entity tag comes back when the same bytes are uploaded again. The record has to
+            # move on then: another invocation may hold what was uploaded in between.
+            if seen and is_known and (stored.version_id or seen.uploaded_at == stored.uploaded_at):
                 return Result(Outcome.DUPLICATE)
             entry = self._evaluate(upload, run, stored, upload.sequencer if _names(upload, stored) else None)
             if self._table.replace(seen, entry):
-                return Result(entry.outcome, entry.errors)
+                return Result(Outcome.DUPLICATE) if is_known else Result(entry.outcome, entry.errors)
         raise ContentionError(f"the record of {run.path} changed under each of {_MAX_SWAPS} attempts to replace it")
 
     def _read(self, key: str, version_id: str | None = None) -> StoredObject | None:
@@ -99,7 +102,7 @@ class Recorder:
             key=upload.key,
             version_id=stored.version_id,
             etag=stored.etag,
-            uploaded_at=stored.last_modified,
+            uploaded_at=stored.uploaded_at,
             sequencer=sequencer,
             errors=errors,
             accepted=accepted,

@@ -44,6 +44,7 @@ class SeenRecord:
     etag: str | None
     version_id: str | None
     sequencer: str | None
+    uploaded_at: str | None
 
 
 class RunTable:
@@ -155,7 +156,7 @@ def _latest(entry: Entry) -> dict[str, JSON]:
         "status": entry.outcome.value,
         "errors": errors or None,
         "sequencer": entry.sequencer,
-        "uploaded_at": entry.uploaded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "uploaded_at": entry.uploaded_at,
         "version_id": entry.version_id,
         "etag": entry.etag,
         "bucket": entry.bucket,

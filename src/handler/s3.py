@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -45,6 +45,11 @@ class StoredObject:
     last_modified: datetime
     size: int
     body: bytes | None
+
+    @property
+    def uploaded_at(self) -> str:
+        """``last_modified`` as a record states it: ``2026-11-20T08:30:00Z``."""
+        return self.last_modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class S3:

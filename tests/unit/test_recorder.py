@@ -290,6 +290,23 @@ def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
     assert recorder.handle(upload()).outcome is outcome
 
 
+@pytest.mark.parametrize(("recorded_upload", "writes"), [("2026-11-20T08:30:00Z", 0), ("2026-11-20T08:29:59Z", 1)])
+def test_same_bytes_uploaded_again_without_versions_move_the_record_on(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    recorded_upload: str,
+    writes: int,
+) -> None:
+    """Or an invocation that holds what was uploaded in between could still write it."""
+    store()
+    item = {"recorded_at": "2026-11-20T08:30:01.000000Z", "etag": "etag", "uploaded_at": recorded_upload}
+    dynamodb_client.get_item.return_value = {"Item": {name: {"S": value} for name, value in item.items()}}
+    assert recorder.handle(upload()).outcome is Outcome.DUPLICATE
+    assert dynamodb_client.update_item.call_count == writes
+
+
 @pytest.mark.parametrize(
     ("named", "stored", "expected"),
     [

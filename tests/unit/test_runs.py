@@ -13,8 +13,8 @@ from pytest_mock import MockerFixture
 from handler.domain import Entry, Outcome, Run
 from handler.errors import AWSCallError, FieldError
 from handler.runs import RunTable, SeenRecord
-from tests.unit.conftest import UPLOADED_AT
 
+UPLOADED_AT = "2026-11-20T08:30:00Z"
 NOW = "2026-11-20T09:00:00.000001Z"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb.example")
 KEY = {"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}}
@@ -191,17 +191,19 @@ def test_replace_demands_that_there_is_still_no_record(
 
 
 def test_replace_demands_the_record_that_was_seen(table: RunTable, entry: Entry, dynamodb_client: MagicMock) -> None:
-    assert table.replace(SeenRecord("2026-11-20T08:59:59.000000Z", "e0", None, "04"), entry)
+    assert table.replace(SeenRecord("2026-11-20T08:59:59.000000Z", "e0", None, "04", UPLOADED_AT), entry)
     call = dynamodb_client.update_item.call_args.kwargs
     assert call["ConditionExpression"] == (
         "#recorded_at = :seen_recorded_at AND #etag = :seen_etag AND "
-        "attribute_not_exists(#version_id) AND #sequencer = :seen_sequencer"
+        "attribute_not_exists(#version_id) AND #sequencer = :seen_sequencer AND "
+        "#uploaded_at = :seen_uploaded_at"
     )
     values = call["ExpressionAttributeValues"]
     assert {name: values[name] for name in values if name.startswith(":seen_")} == {
         ":seen_recorded_at": {"S": "2026-11-20T08:59:59.000000Z"},
         ":seen_etag": {"S": "e0"},
         ":seen_sequencer": {"S": "04"},
+        ":seen_uploaded_at": {"S": UPLOADED_AT},
     }
     assert values[":recorded_at"] == {"S": NOW}
 
@@ -209,12 +211,12 @@ def test_replace_demands_the_record_that_was_seen(table: RunTable, entry: Entry,
 def test_replace_writes_a_later_time_than_it_saw_whatever_the_clock_says(
     table: RunTable, entry: Entry, dynamodb_client: MagicMock
 ) -> None:
-    table.replace(SeenRecord("2026-11-20T10:00:00.999999Z", "e0", None, None), entry)
+    table.replace(SeenRecord("2026-11-20T10:00:00.999999Z", "e0", None, None, None), entry)
     values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
     assert values[":recorded_at"] == {"S": "2026-11-20T10:00:01.000000Z"}
 
 
-@pytest.mark.parametrize("seen", [None, SeenRecord(NOW, "e0", "v0", None)])
+@pytest.mark.parametrize("seen", [None, SeenRecord(NOW, "e0", "v0", None, UPLOADED_AT)])
 def test_replace_tells_that_the_record_changed(
     table: RunTable,
     entry: Entry,
@@ -228,15 +230,20 @@ def test_replace_tells_that_the_record_changed(
 
 def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {
-        "Item": {"recorded_at": {"S": NOW}, "etag": {"S": "e"}, "sequencer": {"S": "05"}}
+        "Item": {
+            "recorded_at": {"S": NOW},
+            "etag": {"S": "e"},
+            "sequencer": {"S": "05"},
+            "uploaded_at": {"S": UPLOADED_AT},
+        }
     }
-    assert table.get(run) == SeenRecord(NOW, "e", None, "05")
+    assert table.get(run) == SeenRecord(NOW, "e", None, "05", UPLOADED_AT)
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
 
 
 def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {"Item": KEY}
-    assert table.get(run) == SeenRecord(None, None, None, None)
+    assert table.get(run) == SeenRecord(None, None, None, None, None)
 
 
 def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:

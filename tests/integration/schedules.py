@@ -1,0 +1,271 @@
+"""Explores every schedule of invocations that work on one run at the same time.
+
+An invocation is stopped before each call to AWS. Since its code depends on nothing but the
+answers to its calls, it need not be kept waiting in a thread: it is run again from its start,
+over the answers that it had, to learn its next call. So the state of everything is a value,
+states that are reached in several ways are looked at once, and the number of schedules that
+lead through them is counted rather than spent.
+"""
+
+import functools
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from moto.dynamodb.exceptions import ConditionalCheckFailed
+from moto.dynamodb.models import DynamoDBBackend
+
+from handler.config import load_settings
+from handler.domain import Run, Upload
+from handler.keys import parse_sequencer
+from handler.recorder import Recorder
+from handler.runs import RunTable
+from handler.s3 import S3
+from tests.conftest import BUCKET, TABLE
+
+RUN = Run("acme", "run-0001")
+KEY = f"{RUN.prefix}metadata.json"
+FIRST_UPLOAD = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+Item = str | None
+"""An item as JSON, so that it can be a part of a state."""
+Answers = tuple[Any, ...]
+"""What the calls of an invocation were answered so far."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One event that is delivered: of which upload, and whether it tells S3's order."""
+
+    upload: int
+    sequenced: bool
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens, in whatever order.
+
+    Attributes:
+        documents: what is uploaded one after the other: a letter for each document, upper case
+            for a good one; the same letter is the same document.
+        deliveries: the events, each handled by an invocation of its own.
+        versioned: whether the bucket keeps versions.
+        crashes: how often an invocation is gone, at any point, and its event delivered again.
+        clock_step: by how many seconds each invocation's clock is behind the one before.
+    """
+
+    documents: str
+    deliveries: tuple[Delivery, ...]
+    versioned: bool
+    crashes: int = 0
+    clock_step: int = 0
+
+
+class State(NamedTuple):
+    """Everything at one moment. An invocation that is done has None for its answers."""
+
+    uploaded: int
+    item: Item
+    invocations: tuple[Answers | None, ...]
+    crashes_left: int
+
+    def with_invocation(self, index: int, answers: Answers | None) -> Self:
+        """This state with one invocation at another point."""
+        return self._replace(invocations=(*self.invocations[:index], answers, *self.invocations[index + 1 :]))
+
+
+class Paused(BaseException):
+    """An invocation is about to make a call that has no answer yet. No ``except Exception`` may take it."""
+
+
+class ReplayedClient:
+    """Both boto3 clients of an invocation: repeats the answers it had, then pauses."""
+
+    def __init__(self, scenario: Scenario, answers: Answers) -> None:
+        self._scenario = scenario
+        self._answers = iter(answers)
+
+    def get_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
+        upload = self._answer("get_object", call)
+        if upload is None:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        letter = self._scenario.documents[upload]
+        model = {"name": letter, "version": "1"} if letter.isupper() else letter
+        body = json.dumps({"model": model, "name": letter}).encode()
+        return {
+            "Body": StreamingBody(io.BytesIO(body), len(body)),
+            "ContentLength": len(body),
+            "ETag": f'"{letter}"',
+            "LastModified": FIRST_UPLOAD + timedelta(minutes=upload),
+            **({"VersionId": f"v{upload}"} if self._scenario.versioned else {}),
+        }
+
+    def get_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
+        item = self._answer("get_item", call)
+        return {"Item": json.loads(item)} if item else {}
+
+    def update_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
+        written, found = self._answer("update_item", call)
+        if not written:
+            item = {"Item": json.loads(found)} if found else {}
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, **item}, "UpdateItem")
+        return {}
+
+    def _answer(self, operation: str, call: dict[str, Any]) -> Any:
+        for answer in self._answers:
+            return answer
+        raise Paused(operation, json.dumps(call, sort_keys=True))
+
+
+class Explorer:
+    """Takes a scenario through all of its schedules.
+
+    Args:
+        check_write: is shown every item that was written over, and what came after it.
+        check_end: is shown the item that is there when all is done.
+    """
+
+    def __init__(
+        self, scenario: Scenario, check_write: Callable[[Item, Item], None], check_end: Callable[[Item], None]
+    ) -> None:
+        self._scenario = scenario
+        self._check_write = functools.cache(check_write)
+        self._check_end = functools.cache(check_end)
+        self._settings = load_settings()
+        self._schedules: dict[State, int] = {}
+        self._next_call = functools.cache(self._find_next_call)
+
+    @property
+    def states(self) -> int:
+        """How many states were looked at."""
+        return len(self._schedules)
+
+    def explore(self, uploaded: int = 0, item: Item = None) -> int:
+        """Explores all that follows when so much is uploaded and recorded; returns the number of schedules."""
+        return self._count(State(uploaded, item, ((),) * len(self._scenario.deliveries), self._scenario.crashes), [])
+
+    def _count(self, state: State, trail: list[str]) -> int:
+        if state not in self._schedules:
+            count = 0
+            for step, following in self._find_steps(state):
+                trail.append(step)
+                try:
+                    if following.item != state.item:
+                        self._check_write(state.item, following.item)
+                    count += self._count(following, trail)
+                except AssertionError as error:
+                    if trail:
+                        error.add_note(f"{self._scenario}\nafter {', '.join(trail)}")
+                        trail.clear()
+                    raise
+                trail.pop()
+            if state.uploaded == len(self._scenario.documents) and not any(
+                answers is not None for answers in state.invocations
+            ):
+                self._check_end(state.item)
+                count += 1
+            self._schedules[state] = count
+        return self._schedules[state]
+
+    def _find_steps(self, state: State) -> Iterator[tuple[str, State]]:
+        """What can happen next."""
+        if state.uploaded < len(self._scenario.documents):
+            yield f"upload {state.uploaded}", state._replace(uploaded=state.uploaded + 1)
+        for index, answers in enumerate(state.invocations):
+            if answers is not None and self._scenario.deliveries[index].upload < state.uploaded:
+                operation, call = self._next_call(index, answers)
+                item, answer = self._perform(state, operation, call)
+                answers_then = (*answers, answer)
+                done = self._next_call(index, answers_then) is None
+                following = state.with_invocation(index, None if done else answers_then)
+                yield f"{operation} of {index}", following._replace(item=item)
+            if answers != () and state.crashes_left:
+                again = state.with_invocation(index, ())
+                yield f"crash of {index}", again._replace(crashes_left=state.crashes_left - 1)
+
+    def _find_next_call(self, index: int, answers: Answers) -> Any:
+        """The call at which the invocation is after these answers; None if it is done."""
+        delivery = self._scenario.deliveries[index]
+        client: Any = ReplayedClient(self._scenario, answers)
+        recorder = Recorder(self._settings, S3(client), RunTable(TABLE, client))
+        upload = Upload(
+            bucket=BUCKET,
+            key=KEY,
+            run=RUN,
+            created=True,
+            version_id=f"v{delivery.upload}" if self._scenario.versioned else None,
+            etag=self._scenario.documents[delivery.upload],
+            sequencer=parse_sequencer(f"{delivery.upload + 9:x}") if delivery.sequenced else None,
+        )
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> Self:
+                return cls(2026, 11, 20, 12, tzinfo=tz) - timedelta(seconds=index * self._scenario.clock_step)
+
+        with patch("handler.runs.datetime", Clock):
+            try:
+                recorder.handle(upload)
+            except Paused as paused:
+                return paused.args
+        return None
+
+    def _perform(self, state: State, operation: str, call: str) -> tuple[Item, Any]:
+        """The item after a call, and its answer."""
+        if operation == "update_item":
+            return update(state.item, call)
+        if operation == "get_item":
+            return state.item, state.item
+        version = json.loads(call).get("VersionId")
+        return state.item, int(version.removeprefix("v")) if version else state.uploaded - 1
+
+
+def handle_in_order(scenario: Scenario) -> Item:
+    """The item when each upload is handled, once, before the next is uploaded."""
+    items: list[Item] = [None]
+    deliveries = {delivery.upload: delivery for delivery in scenario.deliveries}
+    for upload in sorted(deliveries):
+        single = replace(
+            scenario, documents=scenario.documents[: upload + 1], deliveries=(deliveries[upload],), crashes=0
+        )
+        Explorer(single, lambda *_: None, items.append).explore(upload + 1, items[-1])
+    return items[-1]
+
+
+@functools.cache
+def update(item: Item, call: str) -> tuple[Item, tuple[bool, Item]]:
+    """An update of the item by moto: the item after it; whether it was written, and else what was found."""
+    backend = DynamoDBBackend("us-east-1", "123456789012")
+    names = ("organisation_id", "run_id")
+    backend.create_table(
+        TABLE,
+        schema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)],
+        attr=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        **dict.fromkeys(
+            ("throughput", "global_indexes", "indexes", "streams", "sse_specification", "tags", "warm_throughput")
+        ),
+        billing_mode="PAY_PER_REQUEST",
+        deletion_protection_enabled=False,
+    )
+    if item:
+        backend.put_item(TABLE, json.loads(item))
+    arguments = json.loads(call)
+    try:
+        after = backend.update_item(
+            TABLE,
+            arguments["Key"],
+            arguments["UpdateExpression"],
+            arguments["ExpressionAttributeNames"],
+            arguments["ExpressionAttributeValues"],
+            condition_expression=arguments["ConditionExpression"],
+            return_values_on_condition_check_failure=arguments["ReturnValuesOnConditionCheckFailure"],
+        )
+    except ConditionalCheckFailed:
+        return item, (False, item)
+    return json.dumps(after.to_json()["Attributes"], sort_keys=True), (True, None)
