@@ -49,6 +49,7 @@ def check(scenario: Scenario, record_property: Callable[[str, object], None]) ->
         if not old:
             return
         assert new["first_recorded_at"] == old["first_recorded_at"]
+        assert without_times(new) != without_times(old)
         if "source" in old:
             assert "source" in new
             if new["status"] == "rejected" and any(new.get(name) != old.get(name) for name in LATEST):
