@@ -1,0 +1,109 @@
+"""The stack in moto, its roles holding their policies and moto knowing what a request is for."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+from moto.backends import get_backend
+from moto.cloudformation.parsing import clean_json
+from moto.dynamodb.responses import DynamoHandler
+
+from local.stack import LocalStack
+from local.template import REGION, translate
+from tests.integration.policies import ACCOUNT, Call, Statement
+
+ROLES = ("RecorderRole", "BackfillRole", "BatchOperationsRole")
+
+
+@dataclass
+class Deployment:
+    """A stack with these parameters.
+
+    Attributes:
+        stack: the stack.
+        resources: the properties of each resource that it has, references resolved.
+        statements: what each role's policies state, as IAM tells it.
+    """
+
+    parameters: dict[str, str]
+    stack: LocalStack = field(init=False)
+    resources: dict[str, Any] = field(init=False)
+    statements: dict[str, list[Statement]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stack = LocalStack(self.parameters)
+        (created,) = get_backend("cloudformation")[ACCOUNT][REGION].stacks.values()
+        self._names = created.resource_map
+        self.resources = {
+            name: clean_json(resource["Properties"], self._names)
+            for name, resource in translate(self.parameters)["Resources"].items()
+            if self._names.lazy_condition_map.get(resource.get("Condition"), True)
+        }
+        iam = boto3.client("iam", region_name=REGION)
+        for role in ROLES:
+            self._attach_policies(iam, role)
+        self.statements = {role: list(_held_statements(iam, self._names[role].name)) for role in ROLES}
+
+    @property
+    def bucket_arn(self) -> str:
+        """Of the bucket of runs."""
+        return f"arn:aws:s3:::{self.stack.outputs['RunsBucket']}"
+
+    def arn(self, name: str) -> str:
+        """The ARN of a resource of the template."""
+        arn: str = clean_json({"Fn::GetAtt": [name, "Arn"]}, self._names)
+        return arn
+
+    def policy(self, name: str) -> list[Statement]:
+        """What the policy of a queue or bucket states."""
+        return [statement for statement in self.resources[name]["PolicyDocument"]["Statement"] if statement]
+
+    def assume(self, role: str) -> boto3.Session:
+        """A session with the role's credentials, as Lambda hands them to its function."""
+        credentials = boto3.client("sts").assume_role(RoleArn=self.arn(role), RoleSessionName="function")["Credentials"]
+        return boto3.Session(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+
+    def _attach_policies(self, iam: Any, role: str) -> None:
+        """Does what moto's CloudFormation leaves out."""
+        name = self._names[role].name
+        for policy in self.resources[role].get("Policies", []):
+            document = json.dumps(policy["PolicyDocument"])
+            iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+        for arn in self.resources[role].get("ManagedPolicyArns", []):
+            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+
+
+def record_calls(session: boto3.Session) -> list[Call]:
+    """The calls that clients of the session make from here on."""
+    calls: list[Call] = []
+
+    def note(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["parameters"] = params
+
+    def record(parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        error = parsed.get("Error", {}).get("Code")
+        calls.append(Call(model.service_model.service_name, model.name, context["parameters"], error))
+
+    session.events.register("before-parameter-build", note)
+    session.events.register("after-call", record)
+    return calls
+
+
+def enforce_tables(patch: pytest.MonkeyPatch) -> None:
+    """Tells moto which table a request is for; else it holds policies against the resource ``*``."""
+
+    def table_arn(handler: DynamoHandler) -> str:
+        return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{handler.body['TableName']}"
+
+    patch.setattr(DynamoHandler, "_determine_resource", table_arn, raising=False)
+
+
+def _held_statements(iam: Any, role: str) -> Iterator[Statement]:
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        yield from iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId="v1")
+        yield from version["PolicyVersion"]["Document"]["Statement"]

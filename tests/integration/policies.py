@@ -1,0 +1,115 @@
+"""IAM as far as this stack's policies use it: what a call asks for, and whether policies allow that.
+
+moto enforces actions and resources, but it passes over conditions. Whatever this module does
+not know raises, so that no policy passes because it was misread.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.template import REGION
+
+ACCOUNT = "123456789012"
+
+Statement = Mapping[str, Any]
+
+_ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+_S3_ACTIONS = {
+    "ListBuckets": "ListAllMyBuckets",
+    "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What IAM is asked: may this be done to that, by which AWS service if by one, and under which conditions."""
+
+    action: str
+    resource: str = "*"
+    principal: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an AWS SDK, and the code of the error that it got."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    error: str | None = None
+
+    def asks(self) -> list[Request]:
+        """All that must be allowed for the call to get the answer that it got."""
+        match self.service, self.parameters:
+            case "s3", {"Bucket": bucket, "Key": key, **rest}:
+                version = "Version" if "VersionId" in rest else ""
+                read = Request(f"s3:{self.operation}{version}", f"arn:aws:s3:::{bucket}/{key}")
+                # Without this permission S3 denies access to a key that does not exist.
+                find = Request("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+                return [read, find] if self.error in {"NoSuchKey", "NoSuchVersion"} else [read]
+            case "s3", {"Bucket": bucket, **rest}:
+                action = _S3_ACTIONS.get(self.operation, self.operation)
+                context = {"s3:prefix": rest["Prefix"]} if "Prefix" in rest else {}
+                return [Request(f"s3:{action}", f"arn:aws:s3:::{bucket}", context=context)]
+            case "s3", _:
+                return [Request(f"s3:{_S3_ACTIONS[self.operation]}")]
+            case "dynamodb", {"TableName": table}:
+                return [Request(f"dynamodb:{self.operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}")]
+            case "sqs", {"QueueUrl": url}:
+                name = url.rpartition("/")[2]
+                return [Request(f"sqs:{self.operation}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")]
+        return [Request(f"{self.service}:{self.operation}")]
+
+
+def allows(statements: Iterable[Statement], request: Request) -> bool:
+    """Whether a statement allows the request, and none denies it."""
+    return {statement["Effect"] for statement in statements if _applies(statement, request)} == {"Allow"}
+
+
+def actions(statements: Iterable[Statement]) -> set[str]:
+    """Every action that is granted, as it is spelled."""
+    return {
+        action for statement in statements if statement["Effect"] == "Allow" for action in _all(statement["Action"])
+    }
+
+
+def _applies(statement: Statement, request: Request) -> bool:
+    unknown = statement.keys() - _ELEMENTS
+    if unknown:
+        raise NotImplementedError(f"policy elements {unknown}")
+    return (
+        any(_like(pattern, request.action) for pattern in _all(statement["Action"]))
+        and any(_like(pattern, request.resource) for pattern in _all(statement.get("Resource", "*")))
+        and statement.get("Principal", "*") in ("*", {"Service": f"{request.principal}.amazonaws.com"})
+        and all(
+            _holds(operator, _all(expected), request.context.get(key))
+            for operator, tests in statement.get("Condition", {}).items()
+            for key, expected in tests.items()
+        )
+    )
+
+
+def _holds(operator: str, expected: list[str], value: str | None) -> bool:
+    name = operator.removesuffix("IfExists")
+    if value is None:
+        return operator != name
+    match name:
+        case "StringEquals" | "Bool":
+            return value in expected
+        case "StringLike" | "ArnEquals" | "ArnLike":
+            return any(_like(pattern, value) for pattern in expected)
+    raise NotImplementedError(f"condition operator {operator}")
+
+
+def _like(pattern: str, text: str) -> bool:
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def _all(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

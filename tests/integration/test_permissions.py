@@ -1,0 +1,250 @@
+"""The stack's roles allow every call that its functions make, and no other.
+
+Two judges, since neither suffices: moto refuses real requests but passes over conditions;
+`allows` knows conditions but trusts our own reading of the calls.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from moto.core import enable_iam_authentication
+
+from handler.app import backfill_handler, lambda_handler
+from local.stack import LocalStack
+from local.template import REGION
+from ops.backfill import build_job
+from tests.integration.conftest import GOOD, delete_records
+from tests.integration.deployment import ROLES, Deployment, enforce_tables, record_calls
+from tests.integration.policies import ACCOUNT, Call, Request, actions, allows
+
+BAD = b'{"model": 1}'
+WITH_FILES = GOOD[:-1] + b', "files": [{"path": "data.csv"}]}'
+METADATA = "runs/acme/run-0001/metadata.json"
+DATA = "runs/acme/run-0001/data.csv"
+EXISTING = "legacy"
+KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/runs"
+MODES = {
+    "own bucket": {},
+    "existing bucket": {"ExistingRunsBucket": EXISTING, "ExistingRunsBucketKeyArn": KEY_ARN},
+}
+FUNCTION_ROLES = ("RecorderRole", "BackfillRole")
+SERVICES = ("lambda", "batchoperations.s3", "s3", "events", "sns")
+
+BY_LAMBDA = {
+    "logs:CreateLogStream": "Lambda writes what the function prints",
+    "logs:PutLogEvents": "Lambda writes what the function prints",
+    "xray:PutTraceSegments": "Lambda traces invocations",
+    "xray:PutTelemetryRecords": "Lambda traces invocations",
+}
+GRANTED_YET_NOT_CALLED = {
+    "RecorderRole": BY_LAMBDA,
+    "BackfillRole": {**BY_LAMBDA, "s3:GetObjectVersion": "both roles share a policy; here current objects are read"},
+}
+
+
+@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+def created(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    with mock_aws():
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket=EXISTING)
+        yield Deployment(request.param)
+
+
+@pytest.fixture
+def deployment(created: Deployment, environment: pytest.MonkeyPatch) -> Deployment:
+    """The deployment with an empty table, and the environment that its functions get."""
+    enforce_tables(environment)
+    for name, value in created.stack.environment.items():
+        environment.setenv(name, value)
+    delete_records(created.stack)
+    return created
+
+
+@pytest.fixture
+def stack(deployment: Deployment) -> LocalStack:
+    return deployment.stack
+
+
+@pytest.fixture
+def run_as(deployment: Deployment, environment: pytest.MonkeyPatch) -> Callable[[str], list[Call]]:
+    """Gives a role to the functions and to the queue's poller; returns the calls that they then make."""
+
+    def run(role: str) -> list[Call]:
+        session = deployment.assume(role)
+        calls = record_calls(session)
+        environment.setattr(boto3, "DEFAULT_SESSION", session)
+        environment.setattr(deployment.stack, "sqs", session.client("sqs"))
+        return calls
+
+    return run
+
+
+def judge(deployment: Deployment, role: str, calls: list[Call]) -> None:
+    """All that the calls ask for is allowed, and all that is granted is asked for or explained."""
+    statements = deployment.statements[role]
+    asked = [request for call in calls for request in call.asks()]
+    if "ExistingRunsBucketKeyArn" in deployment.parameters:
+        asked.append(Request("kms:Decrypt", KEY_ARN))  # S3 decrypts in the reader's name
+    assert [request for request in asked if not allows(statements, request)] == []
+    assert actions(statements) - {request.action for request in asked} == GRANTED_YET_NOT_CALLED[role].keys()
+
+
+def test_recorder_may_do_what_it_does_and_is_granted_no_more(
+    deployment: Deployment, stack: LocalStack, put_metadata: Any, notify: Any, run_as: Any
+) -> None:
+    first, second, bad, _ = map(put_metadata, (GOOD, GOOD + b" ", BAD, WITH_FILES))
+    stack.upload(DATA, b"")
+    calls = run_as("RecorderRole")
+    events = {
+        "recorded": {"sequencer": "1", **first},
+        "duplicate": {"sequencer": "1", **first},
+        "rejected": {"sequencer": "3", **bad},
+        "stale": {"sequencer": "2", **second},  # and fills in what the bad one left out
+        "recorded by compare and swap": {},  # the current document, which lists files
+        "ignored, no such key": {"key": "runs/acme/gone/metadata.json"},
+        "ignored, no such version": {"sequencer": "4", "versionId": "gone"},
+    }
+    with enable_iam_authentication():
+        for expected, event in events.items():
+            assert expected.startswith(notify(**event)["outcome"]), expected
+        while stack.deliver(lambda_handler):
+            pass
+        queue = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["UploadsQueue"], AttributeNames=["All"])
+    assert queue["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
+    judge(deployment, "RecorderRole", calls)
+
+
+def test_backfill_may_do_what_it_does_and_is_granted_no_more(
+    deployment: Deployment, stack: LocalStack, put_metadata: Any, run_as: Any
+) -> None:
+    bad, gone = "runs/acme/bad/metadata.json", "runs/acme/gone/metadata.json"
+    put_metadata(WITH_FILES)
+    put_metadata(BAD, bad)
+    stack.upload(DATA, b"")
+    tasks = [{"taskId": key, "s3Key": key, "s3Bucket": stack.outputs["RunsBucket"]} for key in (METADATA, bad, gone)]
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
+    calls = run_as("BackfillRole")
+    with enable_iam_authentication():
+        outcomes = [result["resultString"] for _ in range(2) for result in backfill_handler(event, None)["results"]]
+    assert outcomes == ["recorded", "rejected", "ignored", "duplicate", "duplicate", "ignored"]
+    judge(deployment, "BackfillRole", calls)
+
+
+def forbidden(stack: LocalStack) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Calls that no function may make: service, method of the client, parameters."""
+    bucket, table = stack.outputs["RunsBucket"], stack.outputs["RunsTable"]
+    for key in (METADATA, DATA, "results/acme/run-0001/metadata.json", "backfill/report.csv"):
+        yield "s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b""}
+        for version in ({}, {"VersionId": "v"}):
+            yield "s3", "delete_object", {"Bucket": bucket, "Key": key, **version}
+            if key != METADATA:
+                yield "s3", "get_object", {"Bucket": bucket, "Key": key, **version}
+    for other in ("local-artifacts", f"{bucket}-2"):
+        yield "s3", "get_object", {"Bucket": other, "Key": METADATA}
+        yield "s3", "list_objects_v2", {"Bucket": other, "Prefix": "runs/"}
+    for method in ("list_object_versions", "get_bucket_policy", "delete_bucket"):
+        yield "s3", method, {"Bucket": bucket}
+    yield "s3", "list_buckets", {}
+
+    item = {"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}}
+    for method in ("get_item", "update_item", "delete_item"):
+        yield "dynamodb", method, {"TableName": f"{table}-2", "Key": item}
+    yield "dynamodb", "put_item", {"TableName": table, "Item": item}
+    yield "dynamodb", "delete_item", {"TableName": table, "Key": item}
+    for method in ("scan", "query", "describe_table", "delete_table"):
+        yield "dynamodb", method, {"TableName": table}
+
+    queue, dead_letters = stack.outputs["UploadsQueue"], stack.outputs["DeadLetterQueue"]
+    for url in (queue, dead_letters):
+        yield "sqs", "send_message", {"QueueUrl": url, "MessageBody": "m"}
+        yield "sqs", "purge_queue", {"QueueUrl": url}
+    yield "sqs", "receive_message", {"QueueUrl": dead_letters}
+    yield "lambda", "list_functions", {}
+    yield "iam", "list_roles", {}
+
+
+@pytest.mark.parametrize("role", FUNCTION_ROLES)
+def test_functions_may_do_nothing_else(deployment: Deployment, stack: LocalStack, role: str) -> None:
+    calls = list(forbidden(stack))
+    if role == "BackfillRole":
+        calls.append(("sqs", "receive_message", {"QueueUrl": stack.outputs["UploadsQueue"]}))
+    session = deployment.assume(role)
+    clients = {service: session.client(service) for service, _, _ in calls}
+    for service, method, parameters in calls:
+        with enable_iam_authentication(), pytest.raises(ClientError) as refusal:
+            getattr(clients[service], method)(**parameters)
+        assert refusal.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, (service, method, parameters)
+        call = Call(service, clients[service].meta.method_to_api_mapping[method], parameters)
+        assert not any(allows(deployment.statements[role], request) for request in call.asks()), call
+
+
+@pytest.mark.parametrize("role", FUNCTION_ROLES)
+def test_functions_list_runs_only(deployment: Deployment, role: str) -> None:
+    """A listing without any prefix is allowed: it cannot be told from S3's question whether to say "no such key"."""
+
+    def may_list(prefix: str) -> bool:
+        request = Request("s3:ListBucket", deployment.bucket_arn, context={"s3:prefix": prefix})
+        return allows(deployment.statements[role], request)
+
+    prefixes = ("runs/acme/run-0001/", "runs/", "runs", "", "results/", "backfill/")
+    assert list(filter(may_list, prefixes)) == ["runs/acme/run-0001/", "runs/"]
+
+
+def test_batch_operations_may_do_what_the_job_takes_and_nothing_else(deployment: Deployment) -> None:
+    statements, bucket = deployment.statements["BatchOperationsRole"], deployment.bucket_arn
+    job = build_job(deployment.stack.outputs)
+    report = f"{job['Report']['Prefix']}/job-1/manifest.json"
+    needed = [
+        Request("lambda:InvokeFunction", job["Operation"]["LambdaInvoke"]["FunctionArn"]),
+        Request("s3:PutInventoryConfiguration", bucket),
+        Request("s3:PutObject", f"{bucket}/{report}"),
+    ]
+    assert all(allows(statements, request) for request in needed)
+    assert actions(statements) == {request.action for request in needed}
+    assert not allows(statements, Request("lambda:InvokeFunction", deployment.arn("RecorderFunction")))
+    assert not allows(statements, Request("s3:PutInventoryConfiguration", f"{bucket}-2"))
+    assert not allows(statements, Request("s3:PutObject", f"{bucket}-2/{report}"))
+    assert not allows(statements, Request("s3:PutObject", f"{bucket}/{METADATA}"))
+
+
+def test_roles_are_assumed_by_their_service_only(deployment: Deployment) -> None:
+    accounts = (ACCOUNT, "999999999999")
+    trusted = {
+        (role, service, account)
+        for role, service, account in product(ROLES, SERVICES, accounts)
+        if allows(
+            deployment.resources[role]["AssumeRolePolicyDocument"]["Statement"],
+            Request("sts:AssumeRole", principal=service, context={"aws:SourceAccount": account}),
+        )
+    }
+    functions = product(FUNCTION_ROLES, ["lambda"], accounts)  # Lambda names no account
+    assert trusted == {*functions, ("BatchOperationsRole", "batchoperations.s3", ACCOUNT)}
+
+
+def test_only_the_source_of_runs_sends_to_the_queues(deployment: Deployment) -> None:
+    has_rule = "UploadsRule" in deployment.resources
+    rule = deployment.arn("UploadsRule") if has_rule else "arn:aws:events:::rule/another"
+    sources = (deployment.bucket_arn, f"{deployment.bucket_arn}-2", rule, f"{rule}-2")
+
+    def senders(tls: str) -> set[tuple[str, str, str]]:
+        return {
+            (queue, service, source)
+            for queue, service, source in product(("UploadsQueue", "DeadLetterQueue"), SERVICES, sources)
+            if allows(
+                deployment.policy(f"{queue}Policy"),
+                Request(
+                    "sqs:SendMessage",
+                    deployment.arn(queue),
+                    service,
+                    {"aws:SourceArn": source, "aws:SourceAccount": ACCOUNT, "aws:SecureTransport": tls},
+                ),
+            )
+        }
+
+    by_rule = {("UploadsQueue", "events", rule), ("DeadLetterQueue", "events", rule)}
+    assert senders("true") == (by_rule if has_rule else {("UploadsQueue", "s3", deployment.bucket_arn)})
+    assert senders("false") == set()
