@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from handler import app
 from handler.domain import Run
@@ -16,6 +17,19 @@ BUCKET = "run-recorder-runs"
 TABLE = "run-recorder-table"
 
 Event = dict[str, Any]
+
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("soak", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""
+    totals = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        totals.update(dict(report.user_properties))
+    for name, total in totals.items():
+        terminalreporter.write_line(f"{name}: {total}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -201,6 +201,16 @@ def test_unsequenced_event_never_fills_in(put_metadata: PutMetadata, notify: Not
     assert "config" not in state(record())
 
 
+def test_good_upload_does_not_fill_in_what_it_cannot_be_compared_with(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    first, _ = put_metadata(good("first")), put_metadata(good("second"))
+    notify()
+    assert notify(sequencer="3", **put_metadata(BAD))["outcome"] == "rejected"
+    assert notify(sequencer="1", **first)["outcome"] == "stale"
+    assert state(record())["config"]["model"]["name"] == "second"
+
+
 def test_unversioned_bucket_is_recorded_without_versions(
     stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, environment: pytest.MonkeyPatch
 ) -> None:
