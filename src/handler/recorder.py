@@ -56,7 +56,8 @@ class Recorder:
         if upload.run is None:
             return Result(Outcome.IGNORED, reason="not the key of a run's metadata.json")
         if upload.sequencer is not None:
-            stored = self._read(upload.key, upload.version_id)
+            # A version never changes; what has no version may have been overwritten.
+            stored = self._read(upload.key, upload.version_id, upload.etag if upload.version_id else None)
             if stored is None:
                 return _GONE
             entry = self._evaluate(upload, upload.run, stored, upload.sequencer)
@@ -86,8 +87,8 @@ class Recorder:
                 return Result(Outcome.DUPLICATE) if is_known else Result(entry.outcome, entry.errors)
         raise ContentionError(f"the record of {run.path} changed under each of {_MAX_SWAPS} attempts to replace it")
 
-    def _read(self, key: str, version_id: str | None = None) -> StoredObject | None:
-        return self._s3.read_object(self._settings.runs_bucket, key, version_id, max_bytes=MAX_BYTES)
+    def _read(self, key: str, version_id: str | None = None, etag: str | None = None) -> StoredObject | None:
+        return self._s3.read_object(self._settings.runs_bucket, key, version_id, etag, max_bytes=MAX_BYTES)
 
     def _evaluate(self, upload: Upload, run: Run, stored: StoredObject, sequencer: str | None) -> Entry:
         accepted: dict[str, JSON] = {}

@@ -26,6 +26,9 @@ MAX_ACCEPTED_BYTES = 384 * 1024
 """How much of an item the attributes of an accepted upload may take. DynamoDB's limit is
 400 KiB; the rest holds the latest upload's own attributes and the errors of a later one."""
 
+# botocore lets through that an answer is not UTF-8.
+_FAULTS = (ClientError, BotoCoreError, UnicodeDecodeError)
+
 _NO_RECORD = "attribute_not_exists(#organisation_id)"
 _RECORD_IS_OLDER = "#sequencer < :sequencer"
 _RECORD_IS_NEWER = "#sequencer > :sequencer"
@@ -62,7 +65,7 @@ class RunTable:
         """The record as of now (a consistent read); None if there is none."""
         try:
             response = self.client.get_item(TableName=self.name, Key=_key(run), ConsistentRead=True)
-        except (ClientError, BotoCoreError) as error:
+        except _FAULTS as error:
             raise AWSCallError(f"reading the record of {run.path} failed: {error}") from error
         item = response.get("Item")
         if item is None:
@@ -142,7 +145,7 @@ class RunTable:
                 ExpressionAttributeValues=values | dict(expected or {}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except (ClientError, BotoCoreError) as error:
+        except _FAULTS as error:
             if isinstance(error, ClientError) and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 found: Item = error.response.get("Item", {})  # type: ignore[assignment]
                 return found

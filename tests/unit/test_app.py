@@ -34,11 +34,11 @@ def objects(s3_client: MagicMock, get_object_response: Callable[..., dict[str, A
     """What S3 answers by key: a body, or an error to raise. Any other key has a good document."""
     answers: dict[str, Any] = {}
 
-    def get_object(*, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+    def get_object(*, Bucket: str, Key: str, **version: Any) -> dict[str, Any]:  # noqa: ARG001, N803 - as boto3 has it
         answer = answers.get(Key, DOCUMENT)
         if isinstance(answer, Exception):
             raise answer
-        return get_object_response(answer)
+        return get_object_response(answer, **version)
 
     s3_client.get_object.side_effect = get_object
     return answers

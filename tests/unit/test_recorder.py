@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from handler.config import load_settings
 from handler.domain import Outcome, Run, Upload
-from handler.errors import ContentionError
+from handler.errors import AWSCallError, ContentionError
 from handler.recorder import Recorder, Result
 from handler.runs import RunTable
 from handler.s3 import S3
@@ -117,6 +117,28 @@ def test_record_holds_the_config_its_hash_and_its_source(
     assert written[":tags"] == {"M": {}}
 
 
+@pytest.mark.parametrize("answer", [{"VersionId": "v2"}, {"VersionId": "v1", "ETag": '"other"'}, {}])
+def test_answer_with_another_object_than_the_event_names_is_not_recorded(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    answer: dict[str, str],
+) -> None:
+    store(**answer)
+    with pytest.raises(AWSCallError, match="was answered with"):
+        recorder.handle(upload(sequencer=SEQUENCER, version_id="v1", etag="etag"))
+    dynamodb_client.update_item.assert_not_called()
+
+
+def test_object_without_a_version_may_have_been_overwritten_since_the_event(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+) -> None:
+    store(ETag='"newer"')
+    assert recorder.handle(upload(sequencer=SEQUENCER, etag="older")) == Result(Outcome.RECORDED)
+    assert values(dynamodb_client)[":etag"] == {"S": "newer"}
+
+
 @pytest.mark.parametrize("sequencer", [SEQUENCER, None])
 def test_upload_that_is_gone_is_ignored(
     recorder: Recorder,
@@ -158,7 +180,7 @@ def test_errors_of_the_document_its_files_and_its_model_come_at_once(
     )
     prefix = "runs/acme/run-0001/"
     listed = [{"Key": prefix + "a", "Size": 2}, {"Key": prefix + "c", "Size": 3}, {"Key": prefix + "d", "Size": 1}]
-    s3_client.get_paginator.return_value.paginate.return_value = [{"Contents": listed}]
+    s3_client.get_paginator.return_value.paginate.return_value = [{"IsTruncated": False, "Contents": listed}]
     assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
         "/name": "expected a string, found an integer",
         "/files/3/size": "expected at least 0",
@@ -187,7 +209,7 @@ def test_listing_ends_at_the_last_declared_file(
     def pages() -> Any:
         for name in "abcd":
             fetched.append(name)
-            yield {"Contents": [{"Key": f"runs/acme/run-0001/{name}", "Size": 1}]}
+            yield {"IsTruncated": True, "Contents": [{"Key": f"runs/acme/run-0001/{name}", "Size": 1}]}
 
     s3_client.get_paginator.return_value.paginate.return_value = pages()
     assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
@@ -198,7 +220,7 @@ def test_first_20_errors_are_recorded(
     recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
 ) -> None:
     store({"name": 1, "files": [{"path": f"{index}"} for index in range(50)]})
-    s3_client.get_paginator.return_value.paginate.return_value = [{}]
+    s3_client.get_paginator.return_value.paginate.return_value = [{"IsTruncated": False}]
     result = recorder.handle(upload(sequencer=SEQUENCER))
     assert [error.path for error in result.errors] == ["/name", *(f"/files/{index}/path" for index in range(19))]
 
@@ -323,6 +345,7 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     recorder: Recorder,
     upload: Callable[..., Upload],
     store: Callable[..., None],
+    s3_client: MagicMock,
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
     named: dict[str, str],
@@ -331,6 +354,13 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
 ) -> None:
     """A sequenced event that meets a record without a sequencer."""
     store(**stored)
+    answer = s3_client.get_object.side_effect
+
+    def get_object(**call: str) -> dict[str, Any]:
+        other = {"VersionId": call["VersionId"], "ETag": named["etag"]} if "VersionId" in call else {}
+        return {**answer(**call), **other}
+
+    s3_client.get_object.side_effect = get_object
     without_sequencer = seen("v9", "e9")
     dynamodb_client.get_item.return_value = without_sequencer
     failure = client_error("ConditionalCheckFailedException", **without_sequencer)

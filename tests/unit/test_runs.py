@@ -17,6 +17,7 @@ from handler.runs import RunTable, SeenRecord
 UPLOADED_AT = "2026-11-20T08:30:00Z"
 NOW = "2026-11-20T09:00:00.000001Z"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb.example")
+NOT_UTF8 = UnicodeDecodeError("utf-8", b"\xc3", 0, 1, "unexpected end of data")
 KEY = {"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}}
 
 
@@ -254,7 +255,7 @@ def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: Magic
 def test_refusals_and_silence_raise(
     table: RunTable, run: Run, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
-    for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE):
+    for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE, NOT_UTF8):
         dynamodb_client.get_item.side_effect = error
         dynamodb_client.update_item.side_effect = error
         with pytest.raises(AWSCallError, match="reading the record of acme/run-0001/ failed"):

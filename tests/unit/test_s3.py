@@ -7,14 +7,23 @@ from unittest.mock import MagicMock
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 from botocore.response import StreamingBody
 from pytest_mock import MockerFixture
+from urllib3 import HTTPSConnectionPool
+from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
 from handler.errors import AWSCallError
 from handler.s3 import S3, ListedObject, StoredObject
 from tests.unit.conftest import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")
+UNWRAPPED = [
+    ProtocolError("Connection broken"),
+    ReadTimeoutError(HTTPSConnectionPool("s3.example"), "/", "Read timed out."),
+    SSLError("bad record mac"),
+    ResponseParserError("invalid XML received"),
+]
 
 
 def test_client_is_made_when_instantiated(mocker: MockerFixture) -> None:
@@ -33,7 +42,7 @@ def test_client_can_be_given(mocker: MockerFixture, s3_client: MagicMock) -> Non
 def test_buckets_of_all_pages_are_listed(s3_client: MagicMock) -> None:
     s3_client.get_paginator.return_value.paginate.return_value = [
         {"Buckets": [{"Name": "a"}, {"Name": "b"}]},
-        {},
+        {"Buckets": []},
         {"Buckets": [{"Name": "c"}]},
     ]
     assert S3(s3_client).list_buckets() == ["a", "b", "c"]
@@ -47,7 +56,7 @@ def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
     def pages() -> Any:
         for number in range(3):
             fetched.append(number)
-            yield {"Contents": [{"Key": f"p/{number}", "Size": number}]}
+            yield {"IsTruncated": number < 2, "Contents": [{"Key": f"p/{number}", "Size": number}]}
 
     s3_client.get_paginator.return_value.paginate.return_value = pages()
     objects = S3(s3_client).list_objects("bucket", "p/")
@@ -72,6 +81,17 @@ def test_named_version_is_read(s3_client: MagicMock, get_object_response: Callab
     assert stored is not None
     assert stored.version_id == "v1"
     s3_client.get_object.assert_called_once_with(Bucket="b", Key="k", VersionId="v1")
+
+
+@pytest.mark.parametrize(
+    "answer", [{"VersionId": "v2"}, {"VersionId": "null"}, {}, {"VersionId": "v1", "ETag": '"e2"'}]
+)
+def test_answer_with_another_version_or_entity_tag_raises(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]], answer: dict[str, str]
+) -> None:
+    s3_client.get_object.return_value = get_object_response(**answer)
+    with pytest.raises(AWSCallError, match="reading s3://b/k was answered with"):
+        S3(s3_client).read_object("b", "k", "v1", "etag", max_bytes=4)
 
 
 def test_null_version_is_no_version(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
@@ -119,8 +139,35 @@ def test_body_that_breaks_off_raises(s3_client: MagicMock, get_object_response: 
         S3(s3_client).read_object("b", "k", max_bytes=4)
 
 
+def test_error_of_no_name_raises(s3_client: MagicMock) -> None:
+    s3_client.get_object.side_effect = ClientError({"Error": {}}, "GetObject")
+    with pytest.raises(AWSCallError, match="reading s3://b/k failed"):
+        S3(s3_client).read_object("b", "k", max_bytes=4)
+
+
+@pytest.mark.parametrize("error", UNWRAPPED, ids=lambda error: type(error).__name__)
+def test_what_botocore_does_not_wrap_raises(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]], mocker: MockerFixture, error: Exception
+) -> None:
+    stream = mocker.create_autospec(StreamingBody(io.BytesIO(), 0), instance=True)
+    stream.read.side_effect = error
+    for answer in (error, [get_object_response(Body=stream)]):
+        s3_client.get_object.side_effect = answer
+        with pytest.raises(AWSCallError, match="reading s3://b/k failed"):
+            S3(s3_client).read_object("b", "k", max_bytes=4)
+
+
 @pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
-def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
-    s3_client.get_paginator.return_value.paginate.side_effect = UNREACHABLE
+@pytest.mark.parametrize("error", [UNREACHABLE, *UNWRAPPED], ids=lambda error: type(error).__name__)
+def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], error: Exception) -> None:
+    s3_client.get_paginator.return_value.paginate.side_effect = error
     with pytest.raises(AWSCallError, match=r"listing .* failed"):
+        use(S3(s3_client))
+
+
+@pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
+def test_listing_that_ends_after_its_headers_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
+    """For botocore it is an empty page."""
+    s3_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
+    with pytest.raises(AWSCallError, match="ended early"):
         use(S3(s3_client))

@@ -1,0 +1,366 @@
+"""A network that fails as networks, proxies and AWS do: real HTTP between real clients and moto."""
+
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.httpsession import URLLib3Session
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import Client
+
+_HEADER = "x-fault"
+_READ_TIMEOUT = 0.3  # seconds, of those requests that are to run into it
+_PATIENCE = 30  # seconds; nobody waits longer, whatever happens
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of HTTP."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """A request, and the means to spoil its answer."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = _PATIENCE
+    server: "FaultyNetwork"
+
+    def do_GET(self) -> None:
+        """Answers as moto does, or as the request's fault has it."""
+        self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.operation = name_operation(self.path, self.headers.get("X-Amz-Target"))
+        name = self.headers.get(_HEADER)
+        with self.server.busy():
+            if name is None:
+                self.send(self.forward())
+            else:
+                ({**FAULTS[self.operation], **OF_A_VERSION})[name].spoil(self)
+
+    do_POST = do_GET  # noqa: N815 - as http.server has it
+
+    def forward(self) -> Answer:
+        """Lets moto handle the request; adds the checksums that AWS sends."""
+        response = self.server.moto.open(self.path, method=self.command, headers=self.headers.items(), data=self.body)
+        headers = {name.lower(): value for name, value in response.headers}
+        body = response.data
+        if self.operation == "GetObject":
+            headers["x-amz-checksum-crc32"] = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+        elif self.operation != "ListObjectsV2":
+            headers["x-amz-crc32"] = str(zlib.crc32(body))
+        return Answer(response.status_code, headers, body)
+
+    def send(self, answer: Answer, *, withheld: int = 0) -> None:
+        """Sends an answer less the last so many bytes of its body."""
+        headers = {**answer.headers, "content-length": str(len(answer.body))}
+        lines = [f"HTTP/1.1 {answer.status} x", *(f"{name}: {value}" for name, value in headers.items())]
+        body = answer.body[: len(answer.body) - withheld]
+        self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
+
+    def send_half(self, answer: Answer) -> None:
+        """Sends an answer whose other half is to come."""
+        self.send(answer, withheld=(len(answer.body) + 1) // 2)
+
+    def close(self) -> None:
+        """Ends the connection as if all had been said."""
+        self.close_connection = True
+
+    def reset(self) -> None:
+        """Breaks the connection."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def wait(self) -> None:
+        """Says nothing more until the client has gone."""
+        self.connection.recv(1)
+        self.close_connection = True
+
+    def error(self, status: int, code: str) -> Answer:
+        """An error as the service spells it."""
+        if self.operation in ("GetObject", "ListObjectsV2"):
+            return Answer(status, {}, f"<Error><Code>{code}</Code><Message>…</Message></Error>".encode())
+        body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "…"}).encode()
+        return Answer(status, {"x-amz-crc32": str(zlib.crc32(body))}, body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keeps quiet."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to fail.
+
+    Attributes:
+        spoil: what it does to an exchange.
+        retried: whether the SDK tries again by itself.
+        applied: whether AWS may have done what it was asked to do.
+        impatient: whether the client runs into its read time-out.
+    """
+
+    spoil: Callable[[Exchange], None]
+    retried: bool = True
+    applied: bool = False
+    impatient: bool = False
+
+
+def _then(*steps: Callable[[Exchange], object]) -> Callable[[Exchange], None]:
+    def spoil(exchange: Exchange) -> None:
+        for step in steps:
+            step(exchange)
+
+    return spoil
+
+
+def _error(status: int, code: str, *, retried: bool) -> Fault:
+    return Fault(lambda exchange: exchange.send(exchange.error(status, code)), retried=retried)
+
+
+def _altered(change: Callable[[Answer], Answer], **attributes: bool) -> Fault:
+    return Fault(lambda exchange: exchange.send(change(exchange.forward())), **attributes)
+
+
+def _with_header(name: str, value: str) -> Callable[[Answer], Answer]:
+    return lambda answer: replace(answer, headers={**answer.headers, name: value})
+
+
+def _cut_off(answer: Answer) -> Answer:
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def _cut_off_in_a_character(answer: Answer) -> Answer:
+    return replace(answer, body=_cut_off(answer).body + "é".encode()[:1])
+
+
+def _half(exchange: Exchange) -> None:
+    exchange.send_half(exchange.forward())
+
+
+def _half_of_an_error(exchange: Exchange) -> None:
+    exchange.send_half(exchange.error(503, "SlowDown"))
+
+
+def _headers_only(exchange: Exchange) -> None:
+    answer = exchange.forward()
+    exchange.send(answer, withheld=len(answer.body))
+
+
+REFUSED = Fault(Exchange.close)  # happens to the client before there is an exchange
+_ANY = {
+    "connection refused": REFUSED,
+    "connection reset": Fault(Exchange.reset),
+    "connection closed": Fault(Exchange.close),
+    "read time-out": Fault(Exchange.wait, impatient=True),
+    "answer lost": Fault(_then(Exchange.forward, Exchange.reset), applied=True),
+    "answer too late": Fault(_then(Exchange.forward, Exchange.wait), applied=True, impatient=True),
+    "not HTTP": Fault(_then(lambda exchange: exchange.wfile.write(b"\0\r\n\r\n"), Exchange.close)),
+    "a gateway's 502": Fault(lambda exchange: exchange.send(Answer(502, {}, b"<html><br></html>"))),
+    "a gateway's 504": Fault(lambda exchange: exchange.send(Answer(504, {}, b""))),
+    "a gateway's 403": Fault(lambda exchange: exchange.send(Answer(403, {}, b"<html><br></html>")), retried=False),
+    "a gateway's 404": Fault(lambda exchange: exchange.send(Answer(404, {}, b"")), retried=False),
+}
+_BROKEN = {
+    "answer ends early": Fault(_then(_half, Exchange.close), applied=True),
+    "answer ends after its headers": Fault(_then(_headers_only, Exchange.close), applied=True),
+    "answer is reset": Fault(_then(_half, Exchange.reset), applied=True),
+    "answer stalls": Fault(_then(_half, Exchange.wait), applied=True, impatient=True),
+    "error ends early": Fault(_then(_half_of_an_error, Exchange.close)),
+    "error is reset": Fault(_then(_half_of_an_error, Exchange.reset)),
+    "error stalls": Fault(_then(_half_of_an_error, Exchange.wait), impatient=True),
+    "answer cut off": _altered(_cut_off, applied=True),
+}
+_S3 = {
+    **{
+        code: _error(status, code, retried=True)
+        for status, code in [
+            (503, "SlowDown"),
+            (503, "ServiceUnavailable"),
+            (500, "InternalError"),
+            (400, "RequestTimeout"),
+            (400, "ThrottlingException"),
+        ]
+    },
+    **{
+        code: _error(status, code, retried=False)
+        for status, code in [
+            (400, "ExpiredToken"),
+            (403, "AccessDenied"),
+            (403, "InvalidAccessKeyId"),
+            (403, "RequestTimeTooSkewed"),
+            (404, "NoSuchBucket"),
+        ]
+    },
+}
+_DYNAMODB = {
+    **_ANY,
+    **_BROKEN,
+    "answer cut off in a character": _altered(_cut_off_in_a_character, applied=True, retried=False),
+    **{
+        code: _error(status, code, retried=True)
+        for status, code in [
+            (400, "ProvisionedThroughputExceededException"),
+            (400, "ThrottlingException"),
+            (400, "RequestLimitExceeded"),
+            (500, "InternalServerError"),
+            (503, "ServiceUnavailable"),
+        ]
+    },
+    **{
+        code: _error(400, code, retried=False)
+        for code in [
+            "ExpiredTokenException",
+            "AccessDeniedException",
+            "UnrecognizedClientException",
+            "ResourceNotFoundException",
+        ]
+    },
+}
+OF_A_VERSION = {
+    "another version": _altered(_with_header("x-amz-version-id", "another"), retried=False),
+    "another entity tag": _altered(_with_header("etag", '"another"'), retried=False),
+}
+"""Further faults of a GetObject that names a version."""
+
+# The body of an object is read when the SDK's attempts are over.
+FAULTS: dict[str, dict[str, Fault]] = {
+    "GetObject": {
+        **_ANY,
+        **{name: replace(fault, retried=name == "error ends early") for name, fault in _BROKEN.items()},
+        **_S3,
+        "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()), retried=False),
+        "archived": _error(403, "InvalidObjectState", retried=False),
+    },
+    "ListObjectsV2": {
+        **_ANY,
+        **_BROKEN,
+        **_S3,
+        "answer ends after its headers": replace(_BROKEN["answer ends after its headers"], retried=False),
+        "error in a 200": _error(200, "InternalError", retried=True),
+        "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
+    },
+    "GetItem": {**_DYNAMODB, "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()))},
+    "UpdateItem": _DYNAMODB,
+}
+"""The faults of each operation, by name."""
+
+
+@dataclass
+class Plan:
+    """The requests of one run that fail: so many ``times``, after ``skip`` that pass."""
+
+    name: str
+    operation: str
+    fault: Fault
+    skip: int
+    times: float
+    met: int = 0
+
+
+class FaultyNetwork(ThreadingHTTPServer):
+    """Stands between the clients and moto; ``plans``, by run id, says what fails."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Exchange)
+        self.moto = Client(DomainDispatcherApplication(create_backend_app))
+        self.plans: dict[str, Plan] = {}
+        self._exchanges = 0
+        self._changed = threading.Condition()
+        self._nobody_listens = socket.socket()
+        self._nobody_listens.bind(("127.0.0.1", 0))
+
+    def server_close(self) -> None:
+        """Gives the ports back."""
+        super().server_close()
+        self._nobody_listens.close()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """For the time of an exchange."""
+        with self._changed:
+            self._exchanges += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._exchanges -= 1
+                self._changed.notify_all()
+
+    def settle(self) -> None:
+        """Waits until what clients no longer wait for is done, too."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._exchanges == 0, _PATIENCE)
+
+    def route(self, request: AWSPreparedRequest) -> None:
+        """Marks a request that is to fail."""
+        request.context.pop("read_timeout", None)  # an earlier attempt's
+        plan = self._take_plan(request)
+        if plan is None:
+            return
+        request.headers[_HEADER] = plan.name
+        if plan.fault is REFUSED:
+            request.url = request.url.replace(self.url, f"http://127.0.0.1:{self._nobody_listens.getsockname()[1]}")
+        if plan.fault.impatient:
+            request.context["read_timeout"] = _READ_TIMEOUT
+
+    def _take_plan(self, request: AWSPreparedRequest) -> Plan | None:
+        target = request.headers.get("X-Amz-Target")
+        run_id = re.search(r"run-\d+", f"{request.url} {request.body!r}")
+        plan = self.plans.get(run_id[0]) if run_id else None
+        if plan is None or plan.operation != name_operation(request.url, target):
+            return None
+        with self._changed:
+            if plan.skip:
+                plan.skip -= 1
+                return None
+            if plan.met < plan.times:
+                plan.met += 1
+                return plan
+        return None
+
+
+def name_operation(url: str, target: str | bytes | None) -> str:
+    """The AWS operation of a request."""
+    if target:
+        return (target if isinstance(target, str) else target.decode()).partition(".")[2]
+    return "ListObjectsV2" if "list-type=2" in url else "GetObject"
+
+
+@contextlib.contextmanager
+def faulty_network() -> Iterator[FaultyNetwork]:
+    """A network whose clients are those of botocore; they do not sleep between their attempts."""
+    with FaultyNetwork() as network, pytest.MonkeyPatch.context() as patch:
+        send = URLLib3Session.send
+
+        def send_through(session: URLLib3Session, request: AWSPreparedRequest) -> Any:
+            if request.url.startswith(network.url):
+                network.route(request)
+            return send(session, request)
+
+        patch.setattr(URLLib3Session, "send", send_through)
+        thread = threading.Thread(target=network.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield network
+        network.shutdown()
+        thread.join()

@@ -1,0 +1,267 @@
+"""Every AWS operation, in every way in which it can fail: nothing is lost, half done, or recorded wrongly."""
+
+import itertools
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.retries.standard import RetryQuotaChecker
+from moto import mock_aws
+
+from handler.app import backfill_handler, lambda_handler
+from handler.errors import UploadFailedError
+from local.stack import LocalStack
+from tests.integration.faulty_network import FAULTS, OF_A_VERSION, FaultyNetwork, Plan, faulty_network
+
+OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
+NEW = b'{"model": {"name": "new", "version": "1"}}'
+WITH_FILES = b'{"model": {"name": "new", "version": "1"}, "files": [{"path": "data.csv", "size": 3}]}'
+BAD = b'{"model": 1}'
+NUMBERS = itertools.count(1)
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+
+
+@dataclass(frozen=True)
+class Event:
+    """The event of a document: ``number`` counts them from 1 and is the sequencer, if there is one."""
+
+    number: int
+    sequenced: bool = True
+
+
+Step = bytes | Event
+"""A document to upload, or an event to handle."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in the bucket; ``uploads`` is what events say of each of its documents."""
+
+    run_id: str
+    uploads: list[dict[str, str]]
+
+    @property
+    def key(self) -> str:
+        """Of its metadata.json."""
+        return f"runs/acme/{self.run_id}/metadata.json"
+
+    @property
+    def names(self) -> list[str]:
+        """All by which its record differs from those of other runs in the same state."""
+        return [f"{self.run_id}/", f'"{self.run_id}"', *(upload["versionId"] for upload in self.uploads)]
+
+    def record(self, event: Event) -> dict[str, Any]:
+        """The event as a record of an S3 notification."""
+        s3_object = {"key": self.key, **self.uploads[event.number - 1]}
+        if event.sequenced:
+            s3_object["sequencer"] = str(event.number)
+        return {
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": os.environ["RUNS_BUCKET"]}, "object": s3_object},
+        }
+
+
+def send_directly(runs: list[Run], event: Event) -> set[str]:
+    """Hands the event of each run to the function; returns the runs that failed."""
+    try:
+        answer = lambda_handler({"Records": [run.record(event) for run in runs]}, None)
+    except UploadFailedError as error:
+        return set(re.findall(r"runs/acme/(run-\d+)/", str(error)))
+    assert len(answer["outcomes"]) == len(runs)
+    return set()
+
+
+def send_by_sqs(runs: list[Run], event: Event) -> set[str]:
+    """The same, a message each."""
+    messages = [
+        {"eventSource": "aws:sqs", "messageId": run.run_id, "body": json.dumps({"Records": [run.record(event)]})}
+        for run in runs
+    ]
+    answer = lambda_handler({"Records": messages}, None)
+    return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+
+
+def send_as_tasks(runs: list[Run], _: Event) -> set[str]:
+    """The same, a task of S3 Batch Operations each."""
+    tasks = [{"taskId": run.run_id, "s3Key": run.key, "s3Bucket": os.environ["RUNS_BUCKET"]} for run in runs]
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
+    results = backfill_handler(event, None)["results"]
+    assert [result["taskId"] for result in results] == [run.run_id for run in runs]
+    assert {result["resultCode"] for result in results} <= {"Succeeded", "TemporaryFailure"}
+    return {result["taskId"] for result in results if result["resultCode"] == "TemporaryFailure"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is there before, the event that meets the fault, and the entry point that takes it."""
+
+    before: list[Step]
+    event: Event
+    send: Callable[[list[Run], Event], set[str]]
+
+
+FIRST = Scenario([NEW], Event(1), send_directly)
+LATE = Scenario([NEW, BAD, Event(2)], Event(1), send_by_sqs)
+BACK_FILL = Scenario([OLD, Event(1), NEW], Event(2, sequenced=False), send_as_tasks)
+AFTER_BACK_FILL = Scenario([OLD, Event(1, sequenced=False), NEW], Event(2), send_by_sqs)
+
+# Every call that there is: how many of the same operation come before it, and what it does.
+CALLS = [
+    pytest.param(FIRST, "GetObject", 0, id="read a version"),
+    pytest.param(FIRST, "ListObjectsV2", 0, id="list the files"),
+    pytest.param(FIRST, "UpdateItem", 0, id="write"),
+    pytest.param(LATE, "UpdateItem", 0, id="write what is refused as stale"),
+    pytest.param(LATE, "UpdateItem", 1, id="fill in"),
+    pytest.param(BACK_FILL, "GetItem", 0, id="read the record"),
+    pytest.param(BACK_FILL, "GetObject", 0, id="read the current object"),
+    pytest.param(BACK_FILL, "ListObjectsV2", 0, id="list the current files"),
+    pytest.param(BACK_FILL, "UpdateItem", 0, id="replace the record"),
+    pytest.param(AFTER_BACK_FILL, "UpdateItem", 0, id="write what cannot be compared"),
+]
+# The same code as above, on another way to it.
+CALLS_AGAIN = [
+    *[
+        pytest.param(replace(call.values[0], send=send), *call.values[1:], id=f"{call.id}, {send.__name__}")
+        for call in CALLS
+        for send in (send_directly, send_by_sqs)
+    ],
+    pytest.param(AFTER_BACK_FILL, "GetItem", 0, id="read what cannot be compared"),
+    pytest.param(AFTER_BACK_FILL, "GetObject", 1, id="read the current object instead"),
+    pytest.param(AFTER_BACK_FILL, "UpdateItem", 1, id="replace what cannot be compared"),
+]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with mock_aws():
+        yield LocalStack()
+
+
+@pytest.fixture(scope="module")
+def network(stack: LocalStack) -> Iterator[FaultyNetwork]:  # noqa: ARG001 - which it leads to
+    with faulty_network() as network:
+        yield network
+
+
+class Bench:
+    """Runs in the state of a scenario, and their records."""
+
+    def __init__(self, stack: LocalStack, scenario: Scenario, *, files: bool) -> None:
+        self._stack = stack
+        self._scenario = scenario
+        self._files = files
+        self.model = Run(f"run-{next(NUMBERS)}", [])
+        for step in scenario.before:
+            if isinstance(step, Event):
+                assert send_by_sqs([self.model], step) == set()
+            else:
+                self._upload(self.model, step)
+        self.before = self.read([self.model])[0]
+
+    def make(self) -> Run:
+        """A run in the state in which the model was."""
+        run = Run(f"run-{next(NUMBERS)}", [])
+        for step in self._scenario.before:
+            if isinstance(step, bytes):
+                self._upload(run, step)
+        if self.before:
+            text = json.dumps(self.before)
+            for name, value in zip(run.names, self.model.names, strict=True):
+                text = text.replace(value, name)
+            self._stack.dynamodb.put_item(TableName=os.environ["RUNS_TABLE"], Item=json.loads(text))
+        return run
+
+    def read(self, runs: list[Run]) -> list[Any]:
+        """The records of runs, each as if it were that of the model; None for one that has none."""
+        table = os.environ["RUNS_TABLE"]
+        keys = [{"organisation_id": {"S": "acme"}, "run_id": {"S": run.run_id}} for run in runs]
+        items = self._stack.dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})["Responses"][table]
+        by_id = {item["run_id"]["S"]: json.dumps(item) for item in items}
+        records = []
+        for run in runs:
+            text = by_id.get(run.run_id, "null")
+            for name, value in zip(run.names, self.model.names, strict=True):
+                text = text.replace(name, value)
+            records.append(json.loads(text))
+        return records
+
+    def _upload(self, run: Run, body: bytes) -> None:
+        bucket = os.environ["RUNS_BUCKET"]
+        if self._files and body == NEW:
+            body = WITH_FILES
+            self._stack.s3.put_object(Bucket=bucket, Key=f"runs/acme/{run.run_id}/data.csv", Body=b"1,2")
+        response = self._stack.s3.put_object(Bucket=bucket, Key=run.key, Body=body)
+        run.uploads.append({"versionId": response["VersionId"], "eTag": response["ETag"].strip('"')})
+
+
+def without_times(record: Any) -> Any:
+    """A record less its times, and less the hash of a config that names the run."""
+    return record and {name: value for name, value in record.items() if not name.endswith(("_at", "_sha256"))}
+
+
+@pytest.fixture
+def _function(stack: LocalStack, network: FaultyNetwork, environment: pytest.MonkeyPatch) -> None:
+    """The function in this network, with a bucket of its own. Its clients neither sleep nor, beside
+    so many faults at once, run out of attempts.
+    """
+    bucket = f"bucket-{next(NUMBERS)}"
+    stack.s3.create_bucket(Bucket=bucket)
+    stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    variables = {**stack.environment, "RUNS_BUCKET": bucket, "AWS_ENDPOINT_URL": network.url}
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    environment.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+    environment.setattr(RetryQuotaChecker, "_RETRY_COST", 0)
+    environment.setattr(RetryQuotaChecker, "_THROTTLING_RETRY_COST", 0)
+
+
+@pytest.mark.usefixtures("_function")
+@pytest.mark.parametrize(("scenario", "operation", "skip"), [*CALLS, *(CALLS_AGAIN if SOAK else [])])
+def test_call_that_fails_loses_nothing(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+    scenario: Scenario,
+    operation: str,
+    skip: int,
+) -> None:
+    """All faults at once, each on a run of its own, beside a run that meets none: first for good, then once."""
+    bench = Bench(stack, scenario, files=operation == "ListObjectsV2")
+    faults = FAULTS[operation] | (OF_A_VERSION if scenario.event.sequenced and operation == "GetObject" else {})
+
+    def send(runs: dict[str, Run], times: float) -> set[str]:
+        plans = {name: Plan(name, operation, fault, skip, times) for name, fault in faults.items()}
+        network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
+        failed = scenario.send([*runs.values(), bench.model], scenario.event)
+        network.plans = {}
+        network.settle()
+        assert [name for name, plan in plans.items() if not plan.met] == []
+        assert bench.model.run_id not in failed
+        return {name for name, run in runs.items() if run.run_id in failed}
+
+    lasting = {name: bench.make() for name in faults}
+    assert send(lasting, math.inf) == set(faults)
+    right = without_times(bench.read([bench.model])[0])
+    once = {}
+    for (name, run), record in zip(lasting.items(), bench.read([*lasting.values()]), strict=True):
+        if record == bench.before:
+            once[name] = run
+        else:
+            assert (faults[name].applied, without_times(record)) == (True, right), name
+            once[name] = bench.make()
+    assert send(once, 1) == {name for name, fault in faults.items() if not fault.retried}
+
+    runs = [*lasting.values(), *(run for name, run in once.items() if run is not lasting[name])]
+    assert scenario.send(runs, scenario.event) == set()
+    for run, record in zip(runs, bench.read(runs), strict=True):
+        assert without_times(record) == right, run
+    assert "exception" not in capsys.readouterr().out  # each fault is one that the code knows
+    record_property("faults", 2 * len(faults))
