@@ -300,6 +300,11 @@ def test_outputs_name_what_people_look_for(template: dict[str, Any]) -> None:
     }
 
 
+def test_metrics_of_the_stacks_of_an_account_are_kept_apart(each_mode: dict[str, Any]) -> None:
+    variables = each_mode["RecorderFunction"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
 def test_default_parameters_give_valid_settings(stack: LocalStack) -> None:
     settings = load_settings(stack.environment)
     assert not settings.development
