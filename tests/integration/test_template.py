@@ -7,6 +7,7 @@ import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
+from handler.app import lambda_handler
 from handler.config import load_settings
 from local.stack import LocalStack
 from local.template import translate
@@ -227,6 +228,23 @@ def test_table_is_kept_and_can_be_restored(resources: dict[str, Any]) -> None:
     assert table["DeletionProtectionEnabled"] is True
     development = resolve({"Stage": "development"})["RunsTable"]["Properties"]
     assert development["DeletionProtectionEnabled"] is False
+
+
+def test_index_gives_the_newest_runs_of_an_organisation(stack: LocalStack) -> None:
+    for path in ("acme/a", "acme/b", "globex/c", "acme/d", "acme/b"):
+        stack.upload(f"runs/{path}/metadata.json", b'{"name": "n", "model": {"name": "m", "version": "1"}}')
+        while stack.deliver(lambda_handler):
+            pass
+    items = stack.dynamodb.query(
+        TableName=stack.outputs["RunsTable"],
+        IndexName="NewestRuns",
+        KeyConditionExpression="organisation_id = :organisation_id",
+        ExpressionAttributeValues={":organisation_id": {"S": "acme"}},
+        ScanIndexForward=False,
+    )["Items"]
+    assert [item["run_id"]["S"] for item in items] == ["b", "d", "a"]
+    attributes = {"organisation_id", "run_id", "recorded_at", "status", "name", "uploaded_at"}
+    assert all(item.keys() == attributes for item in items)
 
 
 def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any]) -> None:
