@@ -19,8 +19,10 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 STACK_NAME = "run-recorder"
 # Predictable, unlike a generated name, so that sam-env-vars.json can state it.
 TABLE = f"{STACK_NAME}-RunsTable"
-# moto's CloudFormation does not know these; nothing else of the stack needs them.
-_UNSUPPORTED = {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}
+# moto's CloudFormation does not know these or, of the dashboard, what it refers to; nothing else
+# of the stack needs them.
+_UNSUPPORTED = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Pipes::Pipe"}
+_UNSUPPORTED |= {"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 
 

@@ -15,7 +15,7 @@ from local.stack import LocalStack
 from local.template import REGION, translate
 from tests.integration.policies import ACCOUNT, Call, Statement
 
-ROLES = ("RecorderRole", "BackfillRole", "BatchOperationsRole")
+ROLES = ("RecorderRole", "BackfillRole", "BatchOperationsRole", "EventsRole")
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Deployment:
             name: clean_json(resource["Properties"], self._names)
             for name, resource in translate(self.parameters)["Resources"].items()
             if self._names.lazy_condition_map.get(resource.get("Condition"), True)
+            and resource["Type"] != "AWS::CloudWatch::Dashboard"  # names alarms, which moto's CloudFormation lacks
         }
         iam = boto3.client("iam", region_name=REGION)
         for role in ROLES:

@@ -33,7 +33,8 @@ MODES = {
     "existing bucket": {"ExistingRunsBucket": EXISTING, "ExistingRunsBucketKeyArn": KEY_ARN},
 }
 FUNCTION_ROLES = ("RecorderRole", "BackfillRole")
-SERVICES = ("lambda", "batchoperations.s3", "s3", "events", "sns")
+QUEUES = ("UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue")
+SERVICES = ("lambda", "batchoperations.s3", "pipes", "s3", "events", "sns")
 
 BY_LAMBDA = {
     "logs:CreateLogStream": "Lambda writes what the function prints",
@@ -211,6 +212,27 @@ def test_batch_operations_may_do_what_the_job_takes_and_nothing_else(deployment:
     assert not allows(statements, Request("s3:PutObject", f"{bucket}/{METADATA}"))
 
 
+def test_pipes_may_read_the_stream_publish_and_keep_what_failed_and_nothing_else(deployment: Deployment) -> None:
+    statements = deployment.statements["EventsRole"]
+    pipe, other = deployment.resources["RunRecordedPipe"], deployment.resources["RunRejectedPipe"]
+    stream, bus = pipe["Source"], pipe["Target"]
+    undelivered = pipe["SourceParameters"]["DynamoDBStreamParameters"]["DeadLetterConfig"]["Arn"]
+    needed = [
+        *(
+            Request(f"dynamodb:{name}", stream)
+            for name in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+        ),
+        Request("events:PutEvents", bus),
+        Request("sqs:SendMessage", undelivered),
+    ]
+    assert (other["Source"], other["Target"], other["RoleArn"]) == (stream, bus, pipe["RoleArn"])
+    assert all(allows(statements, request) for request in needed)
+    assert actions(statements) == {request.action for request in needed}
+    assert not allows(statements, Request("dynamodb:GetRecords", f"{stream}-2"))
+    assert not allows(statements, Request("events:PutEvents", f"{bus}-2"))
+    assert not allows(statements, Request("sqs:SendMessage", deployment.arn("UploadsQueue")))
+
+
 def test_roles_are_assumed_by_their_service_only(deployment: Deployment) -> None:
     accounts = (ACCOUNT, "999999999999")
     trusted = {
@@ -222,7 +244,11 @@ def test_roles_are_assumed_by_their_service_only(deployment: Deployment) -> None
         )
     }
     functions = product(FUNCTION_ROLES, ["lambda"], accounts)  # Lambda names no account
-    assert trusted == {*functions, ("BatchOperationsRole", "batchoperations.s3", ACCOUNT)}
+    assert trusted == {
+        *functions,
+        ("BatchOperationsRole", "batchoperations.s3", ACCOUNT),
+        ("EventsRole", "pipes", ACCOUNT),
+    }
 
 
 def test_only_the_source_of_runs_sends_to_the_queues(deployment: Deployment) -> None:
@@ -233,7 +259,7 @@ def test_only_the_source_of_runs_sends_to_the_queues(deployment: Deployment) -> 
     def senders(tls: str) -> set[tuple[str, str, str]]:
         return {
             (queue, service, source)
-            for queue, service, source in product(("UploadsQueue", "DeadLetterQueue"), SERVICES, sources)
+            for queue, service, source in product(QUEUES, SERVICES, sources)
             if allows(
                 deployment.policy(f"{queue}Policy"),
                 Request(

@@ -190,7 +190,7 @@ def test_functions_and_policies_name_the_same_bucket(mode: dict[str, str], bucke
     assert named == [bucket] * 4
 
 
-@pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue"])
+@pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue"])
 def test_queues_are_encrypted_and_tls_only(each_mode: dict[str, Any], queue: str) -> None:
     assert each_mode[queue]["SqsManagedSseEnabled"] is True
     denied = statements(each_mode[f"{queue}Policy"])["DenyInsecureTransport"]
@@ -315,6 +315,7 @@ def test_outputs_name_what_people_look_for(template: dict[str, Any]) -> None:
         "RecorderFunction",
         "BackfillFunction",
         "BatchOperationsRole",
+        "UndeliveredEventsQueue",
     }
 
 

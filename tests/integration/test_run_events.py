@@ -1,0 +1,238 @@
+"""The events for downstream: what the pipes would make of the changes that the table's stream holds."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from jsonschema import Draft202012Validator
+from moto.events.models import EventPattern
+
+from local.stack import LocalStack
+from tests.integration.conftest import EVENTS, GOOD, delete_records
+from tests.integration.test_template import resolve
+
+SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())
+VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/run-recorder-RunsTable"
+NO_CONFIG = {"environment": "", "model": {"name": "", "version": ""}, "input": "", "output": ""}
+BAD = b'{"model": 1}'
+
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def pipes() -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in resolve({}).values() if resource["Type"] == "AWS::Pipes::Pipe"]
+
+
+@pytest.fixture
+def published(stack: LocalStack, pipes: list[dict[str, Any]]) -> Callable[[], list[Event]]:
+    """Reads the stream from its beginning; returns the events that its changes become, in their order."""
+
+    def publish() -> list[Event]:
+        # An ARN would send the client to an endpoint of the account, which moto does not know.
+        client = boto3.client("dynamodbstreams", config=Config(account_id_endpoint_mode="disabled"))
+        table = stack.dynamodb.describe_table(TableName=stack.outputs["RunsTable"])["Table"]
+        stream = {"StreamArn": table["LatestStreamArn"]}
+        (shard,) = client.describe_stream(**stream)["StreamDescription"]["Shards"]
+        iterator = client.get_shard_iterator(**stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+        changes = client.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+        return [event for change in changes for pipe in pipes for event in deliver(pipe, change)]
+
+    return publish
+
+
+def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
+    """What a pipe puts on the bus for one change in the stream, if anything."""
+    patterns = [given["Pattern"] for given in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
+    change = json.loads(json.dumps(change, default=str))
+    if any(EventPattern.load(pattern).matches_event(change) for pattern in patterns):
+        bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
+        event = {
+            "source": "run-recorder",
+            "detail-type": bus["DetailType"],
+            "resources": [TABLE_ARN],
+            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], change)),
+        }
+        VALIDATOR.validate(event)
+        yield event
+
+
+def transform(template: str, change: dict[str, Any]) -> str:
+    """As https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html has it:
+    a path becomes a JSON string, with the template's quotes or without.
+
+    AWS does not say what a path leaves that leads nowhere; in quotes, that is an empty string.
+    """
+
+    def replace(path: re.Match[str]) -> str:
+        value: Any = change
+        for name in path["names"].split("."):
+            value = value.get(name, {})
+        assert value or path["quote"], f"{path['names']} is not there"
+        assert not value or isinstance(value, str)
+        return json.dumps(value or "")
+
+    return re.sub(r'(?P<quote>"?)<\$\.(?P<names>[\w.]+)>(?P=quote)', replace, template)
+
+
+def test_recorded_run_becomes_one_event(
+    stack: LocalStack,
+    put_metadata: Callable[..., dict[str, str]],
+    notify: Callable[..., Event],
+    record: Callable[[], Event],
+    published: Callable[[], list[Event]],
+) -> None:
+    uploaded = put_metadata(b'{"model": {"name": "amplification", "version": "2.1.0"}, "parameters": {"cycles": 40}}')
+    assert notify(sequencer="0A", **uploaded)["outcome"] == "recorded"
+    assert notify(sequencer="0A", **uploaded)["outcome"] == "duplicate"
+    (event,) = published()
+    item, bucket = record(), stack.outputs["RunsBucket"]
+    sequence_number = event["detail"].pop("sequence_number")
+    assert sequence_number.isdigit()
+    assert event == {
+        "source": "run-recorder",
+        "detail-type": "Run Recorded",
+        "resources": [TABLE_ARN],
+        "detail": {
+            "organisation_id": "acme",
+            "run_id": "run-0001",
+            "status": "recorded",
+            "recorded_at": item["recorded_at"],
+            "upload": {
+                "bucket": bucket,
+                "key": "runs/acme/run-0001/metadata.json",
+                "version_id": uploaded["versionId"],
+                "etag": uploaded["eTag"],
+                "uploaded_at": item["uploaded_at"],
+            },
+            "config_sha256": item["config_sha256"],
+            "config": {
+                "environment": "production",
+                "model": {"name": "amplification", "version": "2.1.0"},
+                "input": f"s3://{bucket}/runs/acme/run-0001/",
+                "output": f"s3://{bucket}/results/acme/run-0001/",
+            },
+        },
+    }
+
+
+def test_each_write_becomes_one_event_and_nothing_else_does(
+    stack: LocalStack,
+    put_metadata: Callable[..., dict[str, str]],
+    notify: Callable[..., Event],
+    published: Callable[[], list[Event]],
+) -> None:
+    good, bad, better = put_metadata(GOOD), put_metadata(BAD), put_metadata(GOOD)
+    outcomes = [
+        notify(sequencer=sequencer, **uploaded)["outcome"]
+        for sequencer, uploaded in [("0A", good), ("0B", bad), ("0B", bad), ("0A", good), ("0C", better)]
+    ]
+    assert outcomes == ["recorded", "rejected", "duplicate", "stale", "recorded"]
+    delete_records(stack)
+    first, rejected, last = published()
+    assert [event["detail-type"] for event in (first, rejected, last)] == [
+        "Run Recorded",
+        "Run Rejected",
+        "Run Recorded",
+    ]
+    assert rejected["detail"]["upload"]["version_id"] == bad["versionId"]
+    for name in ("config", "config_sha256"):  # of the last accepted upload
+        assert rejected["detail"][name] == first["detail"][name] != ""
+    numbers = [int(event["detail"]["sequence_number"]) for event in (first, rejected, last)]
+    assert numbers == sorted(set(numbers))
+
+
+def test_rejected_run_has_no_config_until_a_late_good_upload_fills_it_in(
+    put_metadata: Callable[..., dict[str, str]], notify: Callable[..., Event], published: Callable[[], list[Event]]
+) -> None:
+    good, bad = put_metadata(GOOD), put_metadata(BAD)
+    notify(sequencer="0B", **bad)
+    assert notify(sequencer="0A", **good)["outcome"] == "stale"
+    alone, filled_in = published()
+    assert alone["detail-type"] == filled_in["detail-type"] == "Run Rejected"
+    assert alone["detail"]["upload"] == filled_in["detail"]["upload"]
+    assert (alone["detail"]["config_sha256"], alone["detail"]["config"]) == ("", NO_CONFIG)
+    assert filled_in["detail"]["config"]["model"] == {"name": "m", "version": "1"}
+    assert len(filled_in["detail"]["config_sha256"]) == 64
+
+
+def test_event_holds_any_model_and_no_unbounded_part_of_the_record(
+    put_metadata: Callable[..., dict[str, str]], notify: Callable[..., Event], published: Callable[[], list[Event]]
+) -> None:
+    model = {"name": 'a "b" \\ \n <$.run_id> ✓', "version": "1"}
+    document = {"model": model, "parameters": {"grid": ["x" * 1000] * 300}, "tags": {"long": "x" * 10_000}}
+    notify(sequencer="0A", **put_metadata(json.dumps(document).encode()))
+    notify(sequencer="0B", **put_metadata(json.dumps({**document, "name": ""}).encode()))
+    for event in published():
+        assert event["detail"]["config"]["model"] == model
+        assert len(json.dumps(event)) < 2000
+
+
+def test_event_of_an_unversioned_bucket_has_an_empty_version(
+    stack: LocalStack,
+    put_metadata: Callable[..., dict[str, str]],
+    notify: Callable[..., Event],
+    published: Callable[[], list[Event]],
+) -> None:
+    versioning = {"Status": "Suspended"}
+    stack.s3.put_bucket_versioning(Bucket=stack.outputs["RunsBucket"], VersioningConfiguration=versioning)
+    uploaded = put_metadata(GOOD)
+    uploaded.pop("versionId", None)
+    notify(sequencer="0A", **uploaded)
+    (event,) = published()
+    assert event["detail"]["upload"]["version_id"] == ""
+
+
+def test_pipes_read_from_the_beginning_and_give_up_after_an_hour(pipes: list[dict[str, Any]]) -> None:
+    assert len(pipes) == 2  # readers of a shard, at most
+    for pipe in pipes:
+        assert pipe["Source"] == {"Fn::GetAtt": ["RunsTable", "StreamArn"]}
+        assert pipe["SourceParameters"]["DynamoDBStreamParameters"] == {
+            "StartingPosition": "TRIM_HORIZON",
+            "BatchSize": 10,
+            "OnPartialBatchItemFailure": "AUTOMATIC_BISECT",
+            "MaximumRecordAgeInSeconds": 3600,
+            "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["UndeliveredEventsQueue", "Arn"]}},
+        }
+        assert pipe["Target"]["Fn::Sub"].endswith(":event-bus/default")
+        bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
+        assert bus["Source"] == {"Ref": "AWS::StackName"}
+        assert bus["Resources"] == [{"Fn::GetAtt": ["RunsTable", "Arn"]}]
+
+
+def test_parameter_takes_the_pipes_away_and_leaves_the_rest() -> None:
+    left_out = resolve({}).keys() - resolve({"PublishEvents": "false"}).keys()
+    assert left_out == {"RunRecordedPipe", "RunRejectedPipe", "EventsRole"}
+
+
+def test_documented_event_is_valid() -> None:
+    text = (EVENTS.parent / "docs" / "events.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    VALIDATOR.validate(json.loads(example))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "rejected"},
+        {"config_sha256": ""},
+        {"config": NO_CONFIG},
+        {"sequence_number": 7},
+        {"upload": {}},
+        {"organisation_id": ""},
+        {"recorded_at": "yesterday"},
+        {"parameters": {}},
+    ],
+    ids=str,
+)
+def test_schema_refuses_what_is_no_event(change: dict[str, Any]) -> None:
+    text = (EVENTS.parent / "docs" / "events.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    event = json.loads(example)
+    event["detail"] |= change
+    assert not VALIDATOR.is_valid(event)
