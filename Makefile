@@ -6,7 +6,7 @@ INSTALL := -m pip --disable-pip-version-check install --quiet
 UV := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test lint scan unit integration lock clean
+.PHONY: help run serve pictures test lint scan unit integration lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: $(VENV)/local.done ## Record a sample run in a local stack and show what ha
 
 serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client
 	@$(BIN)/python -m local serve
+
+pictures: $(VENV)/local.done ## Draw the pictures of the documentation anew
+	@$(BIN)/python -m local.pictures
 
 test: ## Check everything
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/dev.done $(VENV)/sam.done $(VENV)/checkov.done

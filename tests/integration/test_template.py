@@ -316,6 +316,7 @@ def test_outputs_name_what_people_look_for(template: dict[str, Any]) -> None:
         "BackfillFunction",
         "BatchOperationsRole",
         "UndeliveredEventsQueue",
+        "Dashboard",
     }
 
 
