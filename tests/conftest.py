@@ -27,15 +27,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""
     totals = Counter[str]()
     for report in terminalreporter.getreports("passed"):
-        totals.update(dict(report.user_properties))
-    for name, total in totals.items():
-        terminalreporter.write_line(f"{name}: {total}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""
-    totals = Counter[str]()
-    for report in terminalreporter.getreports("passed"):
         for name, count in report.user_properties:
             totals[name] += count
     for name, total in totals.items():
