@@ -1,0 +1,45 @@
+"""SAM CLI and Lambda's Python on this machine."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SAM = Path(sys.prefix) / "sam"
+"""SAM CLI's own environment, inside the one that runs this."""
+
+ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
+"""This machine's, as Lambda calls it."""
+
+
+def find_python() -> Path | None:
+    """Lambda's Python: from PATH or among pyenv's versions, whose shims may refuse to run it."""
+    candidates = [shutil.which("python3.13"), *sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"))]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:  # noqa: S603
+            return Path(candidate)
+    return None
+
+
+def run_sam(python: Path, *arguments: str | Path, umask: int = -1) -> None:
+    """Runs SAM CLI at the top of this project.
+
+    Raises:
+        RuntimeError: it failed; with what it printed.
+    """
+    path = os.pathsep.join([str(SAM / "bin"), str(python.parent), os.environ["PATH"]])
+    done = subprocess.run(  # noqa: S603
+        [str(SAM / "bin" / "sam"), *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        umask=umask,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"sam {arguments[0]} failed:\n{done.stdout}")
