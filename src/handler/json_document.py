@@ -25,6 +25,8 @@ _MAX_LEVEL = 32
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_encode_scalar = json.JSONEncoder(ensure_ascii=False).encode
+
 Fault = tuple[str, str]
 """A JSON Pointer, relative to the value that was checked, and a message."""
 
@@ -87,7 +89,7 @@ def encode(value: JSON) -> str:
         return "[" + ",".join(map(encode, value)) + "]"
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return json.dumps(value, ensure_ascii=False)
+    return _encode_scalar(value)
 
 
 def pointer(token: str | int, rest: str = "") -> str:
