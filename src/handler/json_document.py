@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -105,9 +106,9 @@ def _parse_object(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     value = dict(pairs)
     if len(value) == len(pairs):
         return value
-    names = [name for name, _ in pairs]
+    counts = Counter(name for name, _ in pairs)
     repetitive = _Repetitive(value)
-    repetitive.repeated = [name for name in value if names.count(name) > 1]
+    repetitive.repeated = [name for name, count in counts.items() if count > 1]
     return repetitive
 
 
