@@ -5,21 +5,27 @@ from typing import Any
 
 from handler.domain import JSON
 
+# Shared: they weigh next to nothing in an item, so that it may hold hundreds of thousands.
+_NULL, _TRUE, _FALSE = {"NULL": True}, {"BOOL": True}, {"BOOL": False}
+_EMPTY_TEXT: dict[str, Any] = {"S": ""}
+_EMPTY_MAP: dict[str, Any] = {"M": {}}
+_EMPTY_LIST: dict[str, Any] = {"L": []}
+
 
 def serialize(value: JSON) -> dict[str, Any]:
-    """A value as DynamoDB's low-level API spells it; numbers keep every digit."""
+    """A value as DynamoDB's low-level API spells it, to be read only; numbers keep every digit."""
     match value:
         case str():
-            return {"S": value}
+            return {"S": value} if value else _EMPTY_TEXT
         case bool():
-            return {"BOOL": value}
+            return _TRUE if value else _FALSE
         case int() | Decimal():
             return {"N": str(value)}
         case None:
-            return {"NULL": True}
+            return _NULL
         case dict():
-            return {"M": {name: serialize(member) for name, member in value.items()}}
-    return {"L": [serialize(member) for member in value]}
+            return {"M": {name: serialize(member) for name, member in value.items()}} if value else _EMPTY_MAP
+    return {"L": [serialize(member) for member in value]} if value else _EMPTY_LIST
 
 
 def measure(value: JSON) -> int:

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 
 from handler.config import Settings, build_model_config
 from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
@@ -15,6 +17,7 @@ from handler.runs import MAX_ACCEPTED_BYTES, RunTable
 from handler.s3 import S3, StoredObject
 
 _MAX_SWAPS = 10
+_LARGE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Recorder:
         self._settings = settings
         self._s3 = s3
         self._table = table
+        self._large = Lock()
 
     def handle(self, upload: Upload) -> Result:
         """Brings the record up to this upload.
@@ -61,7 +65,8 @@ class Recorder:
             if stored is None:
                 return _GONE
             entry = self._evaluate(upload, upload.run, stored, upload.sequencer)
-            outcome = self._table.record(entry)
+            with self._turn(stored):
+                outcome = self._table.record(entry)
             if outcome is not None:
                 return Result(outcome, entry.errors if outcome is Outcome.REJECTED else ())
         return self._swap(upload, upload.run)
@@ -83,7 +88,9 @@ class Recorder:
             if seen and is_known and (stored.version_id or seen.uploaded_at == stored.uploaded_at):
                 return Result(Outcome.DUPLICATE)
             entry = self._evaluate(upload, run, stored, upload.sequencer if _names(upload, stored) else None)
-            if self._table.replace(seen, entry):
+            with self._turn(stored):
+                is_replaced = self._table.replace(seen, entry)
+            if is_replaced:
                 return Result(Outcome.DUPLICATE) if is_known else Result(entry.outcome, entry.errors)
         raise ContentionError(f"the record of {run.path} changed under each of {_MAX_SWAPS} attempts to replace it")
 
@@ -117,23 +124,25 @@ class Recorder:
         """
         if stored.body is None:
             raise InvalidMetadataError([FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")])
-        metadata, errors = parse_metadata(stored.body, run)
-        if metadata.files and len(errors) < MAX_ERRORS:
-            errors += islice(self._find_missing_files(run, metadata.files), MAX_ERRORS)
-        try:
-            config = build_model_config(run, metadata)
-        except InvalidMetadataError as error:
-            # A model that is wrong in itself is reported already.
-            if not any(f"{known.path}/".startswith("/model/") for known in errors):
-                errors += error.errors
+        with self._turn(stored):
+            metadata, errors = parse_metadata(stored.body, run)
+            accepted, refusals = _configure(run, metadata, stored, sequencer)
+            files = metadata.files
+            del metadata
+        if files and len(errors) < MAX_ERRORS:
+            errors += islice(self._find_missing_files(run, files), MAX_ERRORS)
+        # A model that is wrong in itself is reported already.
+        if not any(f"{known.path}/".startswith("/model/") for known in errors):
+            errors += refusals
         if errors:
             raise InvalidMetadataError(errors)
-        accepted = _describe(metadata, dict(config), stored, sequencer)
-        size = measure(accepted)
-        if size > MAX_ACCEPTED_BYTES:
-            message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
-            raise InvalidMetadataError([FieldError("", message)])
         return accepted
+
+    def _turn(self, stored: StoredObject) -> AbstractContextManager[object]:
+        """To be held while a document is unfolded in memory, where it may take a hundred times
+        its size: large ones take turns, side by side they would not all fit.
+        """
+        return self._large if stored.size > _LARGE_BYTES else nullcontext()
 
     def _find_missing_files(self, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
         declared = {run.prefix + file.path for file in files}
@@ -157,6 +166,21 @@ def _names(upload: Upload, stored: StoredObject) -> bool:
     if upload.version_id or stored.version_id:
         return upload.version_id == stored.version_id
     return upload.etag == stored.etag
+
+
+def _configure(
+    run: Run, metadata: Metadata, stored: StoredObject, sequencer: str | None
+) -> tuple[dict[str, JSON], list[FieldError]]:
+    """The attributes that an accepted document sets, and why it is not acceptable, if it is not."""
+    try:
+        accepted = _describe(metadata, dict(build_model_config(run, metadata)), stored, sequencer)
+    except InvalidMetadataError as error:
+        return {}, list(error.errors)
+    size = measure(accepted)
+    if size > MAX_ACCEPTED_BYTES:
+        message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
+        return {}, [FieldError("", message)]
+    return accepted, []
 
 
 def _describe(metadata: Metadata, config: JSON, stored: StoredObject, sequencer: str | None) -> dict[str, JSON]:

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from botocore.exceptions import ClientError
+from pytest_mock import MockerFixture
 
 from handler.config import load_settings
 from handler.domain import Outcome, Run, Upload
@@ -369,3 +371,45 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     written = values(dynamodb_client)
     assert written.get(":sequencer") == ({"S": expected} if expected else None)
     assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)
+
+
+def test_large_documents_take_turns_and_others_do_not_wait(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+) -> None:
+    written: list[str] = []
+    others: list[threading.Thread] = []
+
+    def handle(name: str, size: int) -> threading.Thread:
+        store(json.dumps(MODEL).encode().ljust(size))
+        thread = threading.Thread(target=recorder.handle, args=(upload(key=name, sequencer=SEQUENCER),))
+        thread.start()
+        return thread
+
+    def write(ExpressionAttributeValues: dict[str, Any], **_: object) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        name = ExpressionAttributeValues[":key"]["S"]
+        if name == "first":
+            handle("small", 1000).join(timeout=60)
+            others.append(handle("second", 100_000))
+            others[0].join(timeout=1)
+        written.append(name)
+        return {}
+
+    dynamodb_client.update_item.side_effect = write
+    handle("first", 100_000).join(timeout=60)
+    others[0].join(timeout=60)
+    assert written == ["small", "first", "second"]
+
+
+def test_large_unsequenced_documents_take_turns(
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    mocker: MockerFixture,
+) -> None:
+    turn = mocker.spy(recorder, "_turn")
+    store(json.dumps(MODEL).encode().ljust(100_000))
+    dynamodb_client.update_item.side_effect = lambda **_: written.append(turn.spy_return.locked()) or {}
+    written: list[bool] = []
+    assert recorder.handle(upload()) == Result(Outcome.RECORDED)
+    assert written == [True]
