@@ -6,7 +6,7 @@ INSTALL := -m pip --disable-pip-version-check install --quiet
 UV := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve pictures test lint scan unit integration lock clean
+.PHONY: help run serve pictures test lint scan unit integration bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -41,11 +41,15 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
 
+bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
+	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
+
 lock: $(VENV)/local.done ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python $(INSTALL) uv
 	$(UV) pyproject.toml --output-file requirements.txt
 	$(UV) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
 	$(UV) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
+	$(UV) --group bench --constraint requirements.txt --output-file requirements-bench.txt
 	$(UV) --group sam --output-file requirements-sam.txt
 	$(UV) --group checkov --output-file requirements-checkov.txt
 

@@ -1,0 +1,1 @@
+"""What the function costs, beside the least possible and beside the usual."""

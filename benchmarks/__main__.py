@@ -1,0 +1,102 @@
+"""Measures the function as it is deployed; `make bench`. Needs Lambda's Python, no AWS account."""
+
+import json
+import platform
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from benchmarks.builds import build
+from benchmarks.measure import LATENCY, Bench
+from benchmarks.report import Row, print_table, to_json
+from benchmarks.server import serve
+from local.sam import find_python
+
+_NOTES = [
+    "ours: a plain `sam build`. default build: the same code by SAM's own builder for Python. tutorial: "
+    "benchmarks/tutorial, by SAM's own builder. floor: boto3 with its two clients and one GetObject, bytecode and all.",
+    "start: user and system time of a new process, its interpreter included; folders have the timestamps of SAM's zips "
+    "and no bytecode is written, as in /var/task. Through the first event: an SQS batch of one.",
+    "run: CPU time of all threads of a warm process, a run of a batch; the bare calls are GetObject and UpdateItem "
+    "with the same item, in the same process, by turns with the handler.",
+    f"batch: wall time in a warm process, each call to AWS answered after {LATENCY * 1000:.0f} ms.",
+    "memory: peak resident memory of a process after a batch of 10 documents of 1 MiB, beside 1.5 x what it is when "
+    "idle + 64 MB. readings: an instrument's. nested: the shape that takes the most while it is read.",
+    "All talk to the same local server of canned answers, over HTTP. Medians; the handlers take turns.",
+]
+
+
+@click.command()
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the figures here.")
+@click.option("--rounds", default=5, show_default=True, help="Processes that each median is made of.")
+def main(file: Path | None, rounds: int) -> None:
+    """Build, measure, print. Fails if a limit is not kept."""
+    python = find_python()
+    if python is None:
+        raise click.ClickException("python3.13, Lambda's, is neither on the PATH nor among pyenv's versions")
+    with TemporaryDirectory() as work:
+        click.echo("Building four packages…", err=True)
+        rows = _measure(Bench(python, build(python, Path(work)), rounds))
+    notes = [*_NOTES, f"Python {python}, {platform.platform()}, medians of {rounds} processes."]
+    print_table(rows, notes)
+    if file:
+        file.write_text(json.dumps(to_json(rows, notes), indent=2) + "\n")
+    if not all(row.is_kept for row in rows):
+        sys.exit(1)
+
+
+def _measure(bench: Bench) -> list[Row]:
+    click.echo("Measuring; some minutes…", err=True)
+    with serve() as url:
+        rows = _start(bench, url) + _run(bench, url) + _grow(bench, url)
+    with serve(LATENCY) as url:
+        rows += _batch(bench, url)
+    size = bench.size()
+    rows.append(Row("package", "MB", size["ours"], "limit", 20, 1))
+    rows.append(Row("package", "MB", size["ours"], "default build", size["default"]))
+    return rows
+
+
+def _start(bench: Bench, url: str) -> list[Row]:
+    rows = []
+    for phase, figures in bench.start(url).items():
+        what = {"ready": "start, until ready", "first": "start, through the first event"}[phase]
+        rows += [
+            Row(what, "ms", figures["ours"], "default build", figures["default"], 0.60),
+            Row(what, "ms", figures["ours"], "floor", figures["floor"], 1.15),
+            Row(what, "ms", figures["ours"], "tutorial", figures["tutorial"]),
+        ]
+    return rows
+
+
+def _run(bench: Bench, url: str) -> list[Row]:
+    rows = []
+    for batch in (10, 1):
+        figures = bench.run(url, batch)
+        what, ours = f"run, in a batch of {batch}", figures["ours"]
+        rows.append(Row(what, "ms", ours["handler"], "bare calls", ours["bare"], 1.3))
+        rows.append(Row(what, "ms", ours["handler"], "tutorial", figures["tutorial"]["handler"]))
+    return rows
+
+
+def _grow(bench: Bench, url: str) -> list[Row]:
+    rows = []
+    for document, name in {"large": "readings", "nested": "nested"}.items():
+        memory = bench.grow(url, document)
+        rows.append(Row(f"memory, {name}", "MB", memory["peak"], "1.5 x idle + 64", 1.5 * memory["idle"] + 64, 1))
+    return rows
+
+
+def _batch(bench: Bench, url: str) -> list[Row]:
+    one, ten, fifty = (bench.batch(url, "ours", count) for count in (1, 10, 50))
+    return [
+        Row("batch of 10", "s", ten, "batch of 1", one, 1.5),
+        Row("batch of 50", "s", fifty, "batch of 1", one, 5),
+        Row("batch of 10", "s", ten, "tutorial", bench.batch(url, "tutorial", 10)),
+    ]
+
+
+if __name__ == "__main__":
+    main()

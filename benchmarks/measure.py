@@ -1,0 +1,115 @@
+"""The measurements: each in processes of their own, the packages by turns, medians of several."""
+
+import json
+import statistics
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.documents import BUCKET, make_event
+
+LATENCY = 0.15
+"""Seconds that each call takes when batches are timed; dwarfs the server's own work."""
+
+Figures = dict[str, float]
+
+_HERE = Path(__file__).parent
+_HANDLERS = {"tutorial": "app:lambda_handler", "floor": "floor:read"}
+_OURS = "handler.app:lambda_handler"
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_LAMBDA_FUNCTION_NAME": "recorder",
+    # As in Lambda, where handlers get ready at import.
+    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+    "DEVELOPMENT": "false",
+    "RUNS_BUCKET": BUCKET,
+    "RUNS_TABLE": "run-recorder-runs",
+    "OUTPUT_BUCKET": "run-recorder-results",
+    "POWERTOOLS_SERVICE_NAME": "run-recorder",
+    "POWERTOOLS_METRICS_NAMESPACE": "RunRecorder",
+    # /var/task is read-only.
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class Bench:
+    """Measures packages, by name as `builds.build` gives them, with Lambda's Python."""
+
+    def __init__(self, python: Path, packages: Mapping[str, Path], rounds: int) -> None:
+        self._python = python
+        self._packages = packages
+        self._rounds = rounds
+
+    def size(self) -> Figures:
+        """The megabytes of each package, unzipped."""
+        return {
+            name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+            for name, folder in self._packages.items()
+        }
+
+    def start(self, url: str) -> dict[str, Figures]:
+        """CPU milliseconds of a new process: until it is ready, and through its first event."""
+        event = make_event("small", 1)
+
+        def probe(name: str) -> Figures:
+            return self._probe(name, url, measure="start", handler=_HANDLERS.get(name, _OURS), event=event)
+
+        figures = self._by_turns(["ours", "default", "tutorial", "floor"], probe)
+        return {phase: {name: figures[name][phase] * 1000 for name in figures} for phase in ("ready", "first")}
+
+    def run(self, url: str, batch: int) -> dict[str, Figures]:
+        """CPU milliseconds a run in a warm process: of the handler, and of the bare calls there."""
+        events = [make_event("small", batch) for _ in range(200 // batch)]
+
+        def probe(name: str) -> Figures:
+            handlers = [_HANDLERS.get(name, _OURS), "floor:record"]
+            taken = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="process_time")
+            return {"handler": taken[0] / batch * 1000, "bare": taken[1] / batch * 1000}
+
+        return self._by_turns(["ours", "tutorial"], probe)
+
+    def batch(self, url: str, name: str, count: int) -> float:
+        """Seconds that a batch takes in a warm process, with `LATENCY`."""
+        events = [make_event("small", count) for _ in range(4)]
+        handlers = [_HANDLERS.get(name, _OURS)]
+        taken = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="monotonic")
+        return float(taken[0])
+
+    def grow(self, url: str, document: str) -> Figures:
+        """Megabytes of peak resident memory: idle, and after a batch of 10 such documents."""
+        idle, event = make_event("small", 1), make_event(document, 10)
+
+        def probe(name: str) -> Figures:
+            return self._probe(name, url, measure="grow", handler=_OURS, idle=idle, event=event)
+
+        (figures,) = self._by_turns(["ours"], probe).values()
+        return {name: value / 2**20 for name, value in figures.items()}
+
+    def _by_turns(self, names: list[str], probe: Callable[[str], Figures]) -> dict[str, Figures]:
+        """The medians of all rounds; each round goes the other way round than the last."""
+        found: dict[str, list[Figures]] = {name: [] for name in names}
+        for turn in range(self._rounds):
+            for name in names[:: -1 if turn % 2 else 1]:
+                found[name].append(probe(name))
+        return {
+            name: {figure: statistics.median(each[figure] for each in figures) for figure in figures[0]}
+            for name, figures in found.items()
+        }
+
+    def _probe(self, name: str, url: str, **task: object) -> Any:  # noqa: ANN401 - JSON
+        done = subprocess.run(  # noqa: S603
+            [self._python, "-P", _HERE / "probe.py"],
+            input=json.dumps(task),
+            env={**_ENVIRONMENT, "AWS_ENDPOINT_URL": url, "PYTHONPATH": f"{self._packages[name]}:{_HERE}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{name}: {done.stderr}")
+        return json.loads(done.stderr.splitlines()[-1])

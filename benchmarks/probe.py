@@ -1,0 +1,86 @@
+"""Measures a handler from inside a process of its own, which has its package on the path.
+
+As few imports as can be, for they are measured, too. Takes what to measure as JSON, prints
+the figures as JSON. A handler is named ``module:function``.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Handler = Callable[[dict[str, Any], object], Any]
+
+
+class Context:
+    """As much of Lambda's context as handlers ask for."""
+
+    function_name = "recorder"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:recorder"
+    aws_request_id = "5c24a0c6-4a1c-4a0b-8d1f-1e5f3f0f6b5e"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """A minute."""
+        return 60_000
+
+
+def load(name: str) -> Handler:
+    """The handler of this name, which must not fail: a failure would look fast."""
+    module, _, function = name.partition(":")
+    handler: Handler = getattr(importlib.import_module(module), function)
+
+    def handle(event: dict[str, Any], context: object) -> None:
+        answer = handler(event, context)
+        if answer and answer["batchItemFailures"]:
+            raise RuntimeError(f"{name} answered {answer}")
+
+    return handle
+
+
+def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
+    """CPU seconds of this process, the interpreter's own start included: until it could take an
+    event, and through its first.
+    """
+    handle = load(handler)
+    ready = time.process_time()
+    handle(event, Context())
+    return {"ready": ready, "first": time.process_time()}
+
+
+def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[float]:
+    """The median seconds that each handler takes for an event, by ``clock`` of the module
+    ``time``, all in this process. They take turns; the first event of each is left out.
+    """
+    now = getattr(time, clock)
+    loaded = [load(handler) for handler in handlers]
+    seconds: list[list[float]] = [[] for _ in loaded]
+    for event in events:
+        for handle, taken in zip(loaded, seconds, strict=True):
+            before = now()
+            handle(event, Context())
+            taken.append(now() - before)
+    return [sorted(taken[1:])[len(taken) // 2 - 1] for taken in seconds]
+
+
+def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:
+    """The peak of this process' resident memory in bytes: when idle after an event, and after
+    the one to be measured.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    handle = load(handler)
+    handle(idle, Context())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    handle(event, Context())
+    return {"idle": before, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+
+
+if __name__ == "__main__":
+    task = json.load(sys.stdin)
+    figures = {"start": start, "repeat": repeat, "grow": grow}[task.pop("measure")](**task)
+    print(json.dumps(figures), file=sys.stderr, flush=True)
+    os._exit(0)  # what a handler does at the end of its process is not measured

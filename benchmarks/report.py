@@ -1,0 +1,51 @@
+"""The figures side by side, and the limits that they are to keep."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure beside another; ``limit`` is the highest ratio that it may have, if there is one."""
+
+    what: str
+    unit: str
+    ours: float
+    beside: str
+    other: float
+    limit: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Ours to the other."""
+        return self.ours / self.other
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the ratio is within the limit."""
+        return self.limit is None or self.ratio <= self.limit
+
+
+def print_table(rows: list[Row], notes: list[str]) -> None:
+    """Prints the rows, and below them how they are measured."""
+    table = Table(title="Run Recorder, beside the least possible and beside the usual")
+    for column in ("what", "ours", "beside", "ratio", "limit", ""):
+        table.add_column(column, justify="right" if column in {"ours", "ratio", "limit"} else "left")
+    for row in rows:
+        limit, verdict = "", ""
+        if row.limit is not None:
+            limit, verdict = f"{row.limit:.2f}", "[green]ok" if row.is_kept else "[bold red]over"
+        ours, other = (f"{value:.1f} {row.unit}" for value in (row.ours, row.other))
+        table.add_row(row.what, ours, f"{row.beside}: {other}", f"{row.ratio:.2f}", limit, verdict)
+    console = Console()
+    console.print(table)
+    for note in notes:
+        console.print(f"- {note}", highlight=False)
+
+
+def to_json(rows: list[Row], notes: list[str]) -> dict[str, Any]:
+    """The same, for programs."""
+    return {"rows": [asdict(row) | {"ratio": row.ratio, "kept": row.is_kept} for row in rows], "notes": notes}

@@ -1,0 +1,93 @@
+"""As much of S3 and DynamoDB as the handlers call: canned answers, at once or after a latency.
+
+It stands in a process of its own, so that its work is not counted as a handler's. Whatever
+is asked, a document is read, a write succeeds, and a record was not there before. The
+document is the one that the run's id starts with: ``runs/acme/small-17/metadata.json``.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+from benchmarks.documents import DOCUMENTS
+
+_DATE = b"Fri, 20 Nov 2026 08:30:00 GMT"
+_REQUEST_ID = b"x-amzn-requestid: 4442587FB7D0A2F9\r\nx-amz-request-id: 4442587FB7D0A2F9\r\n"
+
+
+class _Server(asyncio.Protocol):
+    """One connection, kept alive; requests come one after the other."""
+
+    def __init__(self, answers: dict[str, bytes], latency: float) -> None:
+        self._answers = answers
+        self._latency = latency
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for mypy: that is what TCP gives
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if separator and len(body) >= _content_length(head):
+            self._received = b""
+            answer = self._answer(head)
+            asyncio.get_running_loop().call_later(self._latency, self._transport.write, answer)
+
+    def _answer(self, head: bytes) -> bytes:
+        method, path, _ = head.split(b" ", 2)
+        if method == b"GET":
+            return self._answers[path.split(b"/")[4].split(b"-")[0].decode()]
+        return self._answers["item"]
+
+
+def _content_length(head: bytes) -> int:
+    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
+    return int(rest.partition(b"\r\n")[0]) if found else 0
+
+
+def _response(body: bytes, headers: bytes) -> bytes:
+    length = b"content-length: %d\r\n" % len(body)
+    return b"HTTP/1.1 200 OK\r\ndate: " + _DATE + b"\r\n" + _REQUEST_ID + headers + length + b"\r\n" + body
+
+
+def _object(body: bytes) -> bytes:
+    checksum = b64encode(zlib.crc32(body).to_bytes(4, "big"))
+    return _response(
+        body,
+        b'etag: "9b2cf535f27731c974343645a3985328"\r\nlast-modified: ' + _DATE + b"\r\n"
+        b"content-type: application/json\r\nx-amz-version-id: 3HL4kqtJlcpXroDTDmJrmSpXd3dIbrHY\r\n"
+        b"x-amz-checksum-type: FULL_OBJECT\r\nx-amz-checksum-crc32: " + checksum + b"\r\n",
+    )
+
+
+def _run(latency: float, port: Connection) -> None:
+    answers = {name: _object(body) for name, body in DOCUMENTS.items()}
+    answers["item"] = _response(json.dumps({}).encode(), b"content-type: application/x-amz-json-1.0\r\n")
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Server(answers, latency), "127.0.0.1", 0, backlog=256)
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def serve(latency: float = 0) -> Iterator[str]:
+    """Serves while the context lasts, each answer after ``latency`` seconds; yields the URL."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(latency, sender), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{receiver.recv()}"
+    finally:
+        process.terminate()
+        process.join()

@@ -1,0 +1,1 @@
+"""The handler that people write from the tutorials."""

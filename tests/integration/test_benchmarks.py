@@ -1,0 +1,55 @@
+"""The benchmark's own parts: what does not work would look fast."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+
+from benchmarks.documents import BUCKET, DOCUMENTS, make_event
+from benchmarks.probe import Context
+from benchmarks.report import Row
+from benchmarks.server import serve
+from handler.app import lambda_handler
+from handler.metadata import MAX_BYTES
+
+
+@pytest.fixture
+def requests(environment: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]]:
+    """What is asked of the benchmark's server, without what differs from time to time."""
+    session = boto3.Session()
+    made: list[dict[str, object]] = []
+    session.events.register("provide-client-params", lambda params, **_: made.append(params))
+    environment.setattr(boto3, "DEFAULT_SESSION", session)
+    environment.setenv("RUNS_BUCKET", BUCKET)
+    with serve() as url:
+        environment.setenv("AWS_ENDPOINT_URL", url)
+        yield made
+
+
+def test_function_records_what_the_server_answers(requests: list[dict[str, object]]) -> None:
+    event = make_event("small", 2)
+    assert lambda_handler(event, Context()) == {"batchItemFailures": []}
+    assert len([request for request in requests if "UpdateExpression" in request]) == 2
+
+
+def test_bare_calls_are_those_of_the_function(requests: list[dict[str, object]]) -> None:
+    lambda_handler(make_event("small", 1), Context())
+    ours = requests.copy()
+    requests.clear()
+    from benchmarks import floor  # noqa: PLC0415 - it makes its clients at import
+
+    floor.record(make_event("small", 1), Context())
+    assert requests[0] == ours[0]
+    names, ours_names = (made[1]["ExpressionAttributeNames"] for made in (requests, ours))
+    assert names == ours_names
+    written, ours_written = (made[1]["ExpressionAttributeValues"] for made in (requests, ours))
+    assert abs(len(str(written)) - len(str(ours_written))) < 100
+
+
+def test_large_documents_are_as_large_as_may_be() -> None:
+    assert {len(DOCUMENTS[name]) for name in ("large", "nested")} == {MAX_BYTES}
+
+
+@pytest.mark.parametrize(("limit", "is_kept"), [(None, True), (0.5, True), (0.49, False)])
+def test_limit_is_the_highest_ratio(limit: float | None, is_kept: bool) -> None:
+    assert Row("start", "ms", 1, "floor", 2, limit).is_kept is is_kept
