@@ -30,8 +30,12 @@ DOCUMENTS = {
     "small": json.dumps(_SMALL).encode(),
     # An instrument's readings, one after the other.
     "large": _large(json.dumps({"well": "A1", "cycle": 17, "red": 0.0317, "green": 12.25, "flag": "ok"})),
-    # What takes the most memory a byte while it is read. It is rejected.
+    # Takes the most memory of all shapes that were tried, while it is read. It is rejected.
     "nested": _large("[" * 500 + "]" * 500),
+    # Takes the most while it is written: it fills the record, a byte each. It is accepted.
+    "empties": json.dumps(_SMALL | {"parameters": {"empties": [""] * 340_000}}, separators=(",", ":"))
+    .ljust(_MEGABYTE)
+    .encode(),
 }
 
 

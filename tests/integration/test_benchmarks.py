@@ -47,7 +47,7 @@ def test_bare_calls_are_those_of_the_function(requests: list[dict[str, object]])
 
 
 def test_large_documents_are_as_large_as_may_be() -> None:
-    assert {len(DOCUMENTS[name]) for name in ("large", "nested")} == {MAX_BYTES}
+    assert {len(DOCUMENTS[name]) for name in ("large", "nested", "empties")} == {MAX_BYTES}
 
 
 @pytest.mark.parametrize(("limit", "is_kept"), [(None, True), (0.5, True), (0.49, False)])
