@@ -30,19 +30,9 @@ def main(target: Path) -> None:
 
 def install(target: Path) -> None:
     """Puts in the dependencies, as pinned, and the function."""
-    options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
-    requirements = SOURCE.parent / "requirements.txt"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        *options,
-        "--requirement",
-        str(requirements),
-        "--target",
-        str(target),
-    ]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-compile", "--only-binary", ":all:", "--target", str(target)]
+    pip += ["--requirement", str(SOURCE.parent / "requirements.txt")]
     subprocess.run(pip, check=True)  # noqa: S603
     shutil.rmtree(target / "bin", ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -64,7 +54,8 @@ def keep_services(data: Path) -> None:
     file = data / "endpoints.json"
     endpoints = json.loads(file.read_bytes())
     for partition in endpoints["partitions"]:
-        partition["services"] = {name: partition["services"][name] for name in SERVICES}
+        services = partition["services"]
+        partition["services"] = {name: services[name] for name in SERVICES if name in services}
     file.write_text(json.dumps(endpoints))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -18,6 +18,7 @@ from handler.s3 import S3, StoredObject
 
 _MAX_SWAPS = 10
 _LARGE_BYTES = 64 * 1024
+_PATIENCE = 5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Recorder:
         self._settings = settings
         self._s3 = s3
         self._table = table
-        self._large = Lock()
+        self._reading = Lock()
+        self._writing = Lock()
 
     def handle(self, upload: Upload) -> Result:
         """Brings the record up to this upload.
@@ -65,7 +67,7 @@ class Recorder:
             if stored is None:
                 return _GONE
             entry = self._evaluate(upload, upload.run, stored, upload.sequencer)
-            with self._turn(stored):
+            with _turn(self._writing, stored, _PATIENCE):
                 outcome = self._table.record(entry)
             if outcome is not None:
                 return Result(outcome, entry.errors if outcome is Outcome.REJECTED else ())
@@ -88,7 +90,7 @@ class Recorder:
             if seen and is_known and (stored.version_id or seen.uploaded_at == stored.uploaded_at):
                 return Result(Outcome.DUPLICATE)
             entry = self._evaluate(upload, run, stored, upload.sequencer if _names(upload, stored) else None)
-            with self._turn(stored):
+            with _turn(self._writing, stored, _PATIENCE):
                 is_replaced = self._table.replace(seen, entry)
             if is_replaced:
                 return Result(Outcome.DUPLICATE) if is_known else Result(entry.outcome, entry.errors)
@@ -124,7 +126,7 @@ class Recorder:
         """
         if stored.body is None:
             raise InvalidMetadataError([FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")])
-        with self._turn(stored):
+        with _turn(self._reading, stored):
             metadata, errors = parse_metadata(stored.body, run)
             accepted, refusals = _configure(run, metadata, stored, sequencer)
             files = metadata.files
@@ -137,12 +139,6 @@ class Recorder:
         if errors:
             raise InvalidMetadataError(errors)
         return accepted
-
-    def _turn(self, stored: StoredObject) -> AbstractContextManager[object]:
-        """To be held while a document is unfolded in memory, where it may take a hundred times
-        its size: large ones take turns, side by side they would not all fit.
-        """
-        return self._large if stored.size > _LARGE_BYTES else nullcontext()
 
     def _find_missing_files(self, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
         declared = {run.prefix + file.path for file in files}
@@ -159,6 +155,20 @@ class Recorder:
                 yield FieldError(f"/files/{file.index}/path", f"no object {file.path} below the run's prefix")
             elif file.size not in (None, actual):
                 yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
+
+
+@contextmanager
+def _turn(lock: Lock, stored: StoredObject, seconds: float = -1) -> Iterator[None]:
+    """To be held while a document is unfolded in memory, where it may take a hundred times its
+    size: large ones take turns, since side by side they would not all fit. Where a turn waits
+    for the network, the others wait for it no longer than these seconds.
+    """
+    is_held = stored.size > _LARGE_BYTES and lock.acquire(timeout=seconds)
+    try:
+        yield
+    finally:
+        if is_held:
+            lock.release()
 
 
 def _names(upload: Upload, stored: StoredObject) -> bool:

@@ -401,15 +401,37 @@ def test_large_documents_take_turns_and_others_do_not_wait(
 
 
 def test_large_unsequenced_documents_take_turns(
+    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+) -> None:
+    store(json.dumps(MODEL).encode().ljust(100_000))
+    written: list[bool] = []
+    dynamodb_client.update_item.side_effect = lambda **_: written.append(recorder._writing.locked()) or {}  # noqa: SLF001
+    assert recorder.handle(upload()) == Result(Outcome.RECORDED)
+    assert written == [True]
+
+
+def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
     recorder: Recorder,
     upload: Callable[..., Upload],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     mocker: MockerFixture,
 ) -> None:
-    turn = mocker.spy(recorder, "_turn")
+    mocker.patch("handler.recorder._PATIENCE", 0.1)
     store(json.dumps(MODEL).encode().ljust(100_000))
-    dynamodb_client.update_item.side_effect = lambda **_: written.append(turn.spy_return.locked()) or {}
-    written: list[bool] = []
-    assert recorder.handle(upload()) == Result(Outcome.RECORDED)
-    assert written == [True]
+    hangs, over = threading.Event(), threading.Event()
+
+    def write(**_: object) -> dict[str, Any]:
+        if not hangs.is_set():
+            hangs.set()
+            over.wait(timeout=60)
+        return {}
+
+    dynamodb_client.update_item.side_effect = write
+    hanging = threading.Thread(target=recorder.handle, args=(upload(sequencer=SEQUENCER),))
+    hanging.start()
+    assert hangs.wait(timeout=60)
+    assert recorder.handle(upload(sequencer=SEQUENCER)) == Result(Outcome.RECORDED)
+    assert hanging.is_alive()
+    over.set()
+    hanging.join()
