@@ -8,10 +8,10 @@ import struct
 import threading
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
@@ -49,7 +49,7 @@ class Exchange(BaseHTTPRequestHandler):
             if name is None:
                 self.send(self.forward())
             else:
-                ({**FAULTS[self.operation], **OF_A_VERSION})[name].spoil(self)
+                self.server.faults[self.operation][name].spoil(self)
 
     do_POST = do_GET  # noqa: N815 - as http.server has it
 
@@ -118,144 +118,12 @@ class Fault:
     impatient: bool = False
 
 
-def _then(*steps: Callable[[Exchange], object]) -> Callable[[Exchange], None]:
-    def spoil(exchange: Exchange) -> None:
-        for step in steps:
-            step(exchange)
-
-    return spoil
+Faults = Mapping[str, Mapping[str, Fault]]
 
 
-def _error(status: int, code: str, *, retried: bool) -> Fault:
-    return Fault(lambda exchange: exchange.send(exchange.error(status, code)), retried=retried)
-
-
-def _altered(change: Callable[[Answer], Answer], **attributes: bool) -> Fault:
-    return Fault(lambda exchange: exchange.send(change(exchange.forward())), **attributes)
-
-
-def _with_header(name: str, value: str) -> Callable[[Answer], Answer]:
-    return lambda answer: replace(answer, headers={**answer.headers, name: value})
-
-
-def _cut_off(answer: Answer) -> Answer:
-    return replace(answer, body=answer.body[: len(answer.body) // 2])
-
-
-def _cut_off_in_a_character(answer: Answer) -> Answer:
-    return replace(answer, body=_cut_off(answer).body + "é".encode()[:1])
-
-
-def _half(exchange: Exchange) -> None:
-    exchange.send_half(exchange.forward())
-
-
-def _half_of_an_error(exchange: Exchange) -> None:
-    exchange.send_half(exchange.error(503, "SlowDown"))
-
-
-def _headers_only(exchange: Exchange) -> None:
-    answer = exchange.forward()
-    exchange.send(answer, withheld=len(answer.body))
-
-
-REFUSED = Fault(Exchange.close)  # happens to the client before there is an exchange
-_ANY = {
-    "connection refused": REFUSED,
-    "connection reset": Fault(Exchange.reset),
-    "connection closed": Fault(Exchange.close),
-    "read time-out": Fault(Exchange.wait, impatient=True),
-    "answer lost": Fault(_then(Exchange.forward, Exchange.reset), applied=True),
-    "answer too late": Fault(_then(Exchange.forward, Exchange.wait), applied=True, impatient=True),
-    "not HTTP": Fault(_then(lambda exchange: exchange.wfile.write(b"\0\r\n\r\n"), Exchange.close)),
-    "a gateway's 502": Fault(lambda exchange: exchange.send(Answer(502, {}, b"<html><br></html>"))),
-    "a gateway's 504": Fault(lambda exchange: exchange.send(Answer(504, {}, b""))),
-    "a gateway's 403": Fault(lambda exchange: exchange.send(Answer(403, {}, b"<html><br></html>")), retried=False),
-    "a gateway's 404": Fault(lambda exchange: exchange.send(Answer(404, {}, b"")), retried=False),
-}
-_BROKEN = {
-    "answer ends early": Fault(_then(_half, Exchange.close), applied=True),
-    "answer ends after its headers": Fault(_then(_headers_only, Exchange.close), applied=True),
-    "answer is reset": Fault(_then(_half, Exchange.reset), applied=True),
-    "answer stalls": Fault(_then(_half, Exchange.wait), applied=True, impatient=True),
-    "error ends early": Fault(_then(_half_of_an_error, Exchange.close)),
-    "error is reset": Fault(_then(_half_of_an_error, Exchange.reset)),
-    "error stalls": Fault(_then(_half_of_an_error, Exchange.wait), impatient=True),
-    "answer cut off": _altered(_cut_off, applied=True),
-}
-_S3 = {
-    **{
-        code: _error(status, code, retried=True)
-        for status, code in [
-            (503, "SlowDown"),
-            (503, "ServiceUnavailable"),
-            (500, "InternalError"),
-            (400, "RequestTimeout"),
-            (400, "ThrottlingException"),
-        ]
-    },
-    **{
-        code: _error(status, code, retried=False)
-        for status, code in [
-            (400, "ExpiredToken"),
-            (403, "AccessDenied"),
-            (403, "InvalidAccessKeyId"),
-            (403, "RequestTimeTooSkewed"),
-            (404, "NoSuchBucket"),
-        ]
-    },
-}
-_DYNAMODB = {
-    **_ANY,
-    **_BROKEN,
-    "answer cut off in a character": _altered(_cut_off_in_a_character, applied=True, retried=False),
-    **{
-        code: _error(status, code, retried=True)
-        for status, code in [
-            (400, "ProvisionedThroughputExceededException"),
-            (400, "ThrottlingException"),
-            (400, "RequestLimitExceeded"),
-            (500, "InternalServerError"),
-            (503, "ServiceUnavailable"),
-        ]
-    },
-    **{
-        code: _error(400, code, retried=False)
-        for code in [
-            "ExpiredTokenException",
-            "AccessDeniedException",
-            "UnrecognizedClientException",
-            "ResourceNotFoundException",
-        ]
-    },
-}
-OF_A_VERSION = {
-    "another version": _altered(_with_header("x-amz-version-id", "another"), retried=False),
-    "another entity tag": _altered(_with_header("etag", '"another"'), retried=False),
-}
-"""Further faults of a GetObject that names a version."""
-
-# The body of an object is read when the SDK's attempts are over.
-FAULTS: dict[str, dict[str, Fault]] = {
-    "GetObject": {
-        **_ANY,
-        **{name: replace(fault, retried=name == "error ends early") for name, fault in _BROKEN.items()},
-        **_S3,
-        "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()), retried=False),
-        "archived": _error(403, "InvalidObjectState", retried=False),
-    },
-    "ListObjectsV2": {
-        **_ANY,
-        **_BROKEN,
-        **_S3,
-        "answer ends after its headers": replace(_BROKEN["answer ends after its headers"], retried=False),
-        "error in a 200": _error(200, "InternalError", retried=True),
-        "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
-    },
-    "GetItem": {**_DYNAMODB, "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()))},
-    "UpdateItem": _DYNAMODB,
-}
-"""The faults of each operation, by name."""
+def refuse(exchange: Exchange) -> NoReturn:
+    """Refuses the connection, so that there is no exchange."""
+    raise NotImplementedError(exchange)
 
 
 @dataclass
@@ -264,20 +132,25 @@ class Plan:
 
     name: str
     operation: str
-    fault: Fault
     skip: int
     times: float
     met: int = 0
 
 
 class FaultyNetwork(ThreadingHTTPServer):
-    """Stands between the clients and moto; ``plans``, by run id, says what fails."""
+    """Stands between the clients and moto.
+
+    Attributes:
+        faults: by operation and name.
+        plans: what fails, by run id.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
         super().__init__(("127.0.0.1", 0), Exchange)
+        self.faults = faults
         self.moto = Client(DomainDispatcherApplication(create_backend_app))
         self.plans: dict[str, Plan] = {}
         self._exchanges = 0
@@ -319,9 +192,10 @@ class FaultyNetwork(ThreadingHTTPServer):
         if plan is None:
             return
         request.headers[_HEADER] = plan.name
-        if plan.fault is REFUSED:
+        fault = self.faults[plan.operation][plan.name]
+        if fault.spoil is refuse:
             request.url = request.url.replace(self.url, f"http://127.0.0.1:{self._nobody_listens.getsockname()[1]}")
-        if plan.fault.impatient:
+        if fault.impatient:
             request.context["read_timeout"] = _READ_TIMEOUT
 
     def _take_plan(self, request: AWSPreparedRequest) -> Plan | None:
@@ -348,9 +222,9 @@ def name_operation(url: str, target: str | bytes | None) -> str:
 
 
 @contextlib.contextmanager
-def faulty_network() -> Iterator[FaultyNetwork]:
-    """A network whose clients are those of botocore; they do not sleep between their attempts."""
-    with FaultyNetwork() as network, pytest.MonkeyPatch.context() as patch:
+def faulty_network(faults: Faults) -> Iterator[FaultyNetwork]:
+    """A network for botocore's clients that use its URL."""
+    with FaultyNetwork(faults) as network, pytest.MonkeyPatch.context() as patch:
         send = URLLib3Session.send
 
         def send_through(session: URLLib3Session, request: AWSPreparedRequest) -> Any:

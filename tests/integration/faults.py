@@ -1,0 +1,144 @@
+"""The ways in which the AWS operations that the code makes can fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.integration.faulty_network import Answer, Exchange, Fault, Faults, refuse
+
+
+def _then(*steps: Callable[[Exchange], object]) -> Callable[[Exchange], None]:
+    def spoil(exchange: Exchange) -> None:
+        for step in steps:
+            step(exchange)
+
+    return spoil
+
+
+def _error(status: int, code: str, *, retried: bool) -> Fault:
+    return Fault(lambda exchange: exchange.send(exchange.error(status, code)), retried=retried)
+
+
+def _altered(change: Callable[[Answer], Answer], **attributes: bool) -> Fault:
+    return Fault(lambda exchange: exchange.send(change(exchange.forward())), **attributes)
+
+
+def _with_header(name: str, value: str) -> Callable[[Answer], Answer]:
+    return lambda answer: replace(answer, headers={**answer.headers, name: value})
+
+
+def _cut_off(answer: Answer) -> Answer:
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
+def _cut_off_in_a_character(answer: Answer) -> Answer:
+    return replace(answer, body=_cut_off(answer).body + "é".encode()[:1])
+
+
+def _half(exchange: Exchange) -> None:
+    exchange.send_half(exchange.forward())
+
+
+def _half_of_an_error(exchange: Exchange) -> None:
+    exchange.send_half(exchange.error(503, "SlowDown"))
+
+
+def _headers_only(exchange: Exchange) -> None:
+    answer = exchange.forward()
+    exchange.send(answer, withheld=len(answer.body))
+
+
+_ANY = {
+    "connection refused": Fault(refuse),
+    "connection reset": Fault(Exchange.reset),
+    "connection closed": Fault(Exchange.close),
+    "read time-out": Fault(Exchange.wait, impatient=True),
+    "answer lost": Fault(_then(Exchange.forward, Exchange.reset), applied=True),
+    "answer too late": Fault(_then(Exchange.forward, Exchange.wait), applied=True, impatient=True),
+    "not HTTP": Fault(_then(lambda exchange: exchange.wfile.write(b"\0\r\n\r\n"), Exchange.close)),
+    "a gateway's 502": Fault(lambda exchange: exchange.send(Answer(502, {}, b"<html><br></html>"))),
+    "a gateway's 504": Fault(lambda exchange: exchange.send(Answer(504, {}, b""))),
+    "a gateway's 403": Fault(lambda exchange: exchange.send(Answer(403, {}, b"<html><br></html>")), retried=False),
+    "a gateway's 404": Fault(lambda exchange: exchange.send(Answer(404, {}, b"")), retried=False),
+}
+_BROKEN = {
+    "answer ends early": Fault(_then(_half, Exchange.close), applied=True),
+    "answer ends after its headers": Fault(_then(_headers_only, Exchange.close), applied=True),
+    "answer is reset": Fault(_then(_half, Exchange.reset), applied=True),
+    "answer stalls": Fault(_then(_half, Exchange.wait), applied=True, impatient=True),
+    "error ends early": Fault(_then(_half_of_an_error, Exchange.close)),
+    "error is reset": Fault(_then(_half_of_an_error, Exchange.reset)),
+    "error stalls": Fault(_then(_half_of_an_error, Exchange.wait), impatient=True),
+    "answer cut off": _altered(_cut_off, applied=True),
+}
+_S3 = {
+    **{
+        code: _error(status, code, retried=True)
+        for status, code in [
+            (503, "SlowDown"),
+            (503, "ServiceUnavailable"),
+            (500, "InternalError"),
+            (400, "RequestTimeout"),
+            (400, "ThrottlingException"),
+        ]
+    },
+    **{
+        code: _error(status, code, retried=False)
+        for status, code in [
+            (400, "ExpiredToken"),
+            (403, "AccessDenied"),
+            (403, "InvalidAccessKeyId"),
+            (403, "RequestTimeTooSkewed"),
+            (404, "NoSuchBucket"),
+        ]
+    },
+}
+_DYNAMODB = {
+    **_ANY,
+    **_BROKEN,
+    "answer cut off in a character": _altered(_cut_off_in_a_character, applied=True, retried=False),
+    **{
+        code: _error(status, code, retried=True)
+        for status, code in [
+            (400, "ProvisionedThroughputExceededException"),
+            (400, "ThrottlingException"),
+            (400, "RequestLimitExceeded"),
+            (500, "InternalServerError"),
+            (503, "ServiceUnavailable"),
+        ]
+    },
+    **{
+        code: _error(400, code, retried=False)
+        for code in [
+            "ExpiredTokenException",
+            "AccessDeniedException",
+            "UnrecognizedClientException",
+            "ResourceNotFoundException",
+        ]
+    },
+}
+# The body of an object is read when the SDK's attempts are over.
+FAULTS: Faults = {
+    "GetObject": {
+        **_ANY,
+        **{name: replace(fault, retried=name == "error ends early") for name, fault in _BROKEN.items()},
+        **_S3,
+        "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()), retried=False),
+        "archived": _error(403, "InvalidObjectState", retried=False),
+        "another version": _altered(_with_header("x-amz-version-id", "another"), retried=False),
+        "another entity tag": _altered(_with_header("etag", '"another"'), retried=False),
+    },
+    "ListObjectsV2": {
+        **_ANY,
+        **_BROKEN,
+        **_S3,
+        "answer ends after its headers": replace(_BROKEN["answer ends after its headers"], retried=False),
+        "error in a 200": _error(200, "InternalError", retried=True),
+        "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
+    },
+    "GetItem": {**_DYNAMODB, "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()))},
+    "UpdateItem": _DYNAMODB,
+}
+"""The faults of each operation, by name."""
+
+OF_A_VERSION = {"another version", "another entity tag"}
+"""Those of a GetObject that names a version; without one, another object may well be there."""
