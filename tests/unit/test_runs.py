@@ -111,6 +111,13 @@ def test_accepted_entry_is_written_if_its_sequencer_is_higher(
     )
 
 
+def test_entry_without_a_version_removes_that_of_an_earlier_upload(
+    table: RunTable, rejected: Entry, dynamodb_client: MagicMock
+) -> None:
+    table.record(replace(rejected, version_id=None))
+    assert dynamodb_client.update_item.call_args.kwargs["UpdateExpression"].endswith("REMOVE #version_id")
+
+
 def test_rejected_entry_sets_only_the_latest_upload(
     table: RunTable, rejected: Entry, dynamodb_client: MagicMock
 ) -> None:
