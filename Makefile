@@ -6,7 +6,7 @@ INSTALL := -m pip --disable-pip-version-check install --quiet
 UV := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve pictures test lint scan unit integration bench lock clean
+.PHONY: help run serve pictures test lint scan unit integration soak bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
+
+soak: $(VENV)/dev.done ## Try more schedules, histories, and inputs than `make test` has time for
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_,interleavings.py histories.py)
 
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))

@@ -22,6 +22,9 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("soak", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+"""Whether there is time to try more than ``make test`` has time for."""
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""

@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import io
 import itertools
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -32,9 +31,9 @@ from hypothesis.stateful import (
 
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
+from tests.conftest import SOAK
 from tests.integration.conftest import plain
 
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
 FIRST_SEQUENCER = 0xFD
 

@@ -2,13 +2,13 @@
 
 import functools
 import json
-import os
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
 import pytest
 
+from tests.conftest import SOAK
 from tests.integration.conftest import plain
 from tests.integration.schedules import Delivery, Explorer, Item, Scenario, handle_in_order
 
@@ -17,7 +17,7 @@ TIMES = {"recorded_at", "first_recorded_at"}
 
 # Uploads, how many of their events come once more, crashes, and by how much clocks differ.
 SIZES = [(1, 1, 1, 0), (2, 0, 2, 1), (2, 1, 1, 1), (3, 0, 0, 1)]
-if os.environ.get("HYPOTHESIS_PROFILE") == "soak":
+if SOAK:
     SIZES += [(2, 1, 2, 0), (2, 2, 0, 1), (3, 0, 1, 0), (3, 0, 1, 1), (3, 1, 0, 1)]
 
 
