@@ -24,12 +24,13 @@ def load_schema() -> Mapping[str, Any]:
     return schema
 
 
-def parse_metadata(body: bytes, run: Run) -> tuple[Metadata, list[FieldError]]:
+def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldError]]:
     """Parses a document of at most `MAX_BYTES`.
 
     Args:
         body: the document, UTF-8 JSON.
-        run: the run that the object key names; the document must not disagree.
+        run: the run that the object key names, with which the document must not disagree;
+            None if there is no key yet.
 
     Returns:
         The metadata and every error. A field or a file that has an error is absent from the
@@ -42,7 +43,8 @@ def parse_metadata(body: bytes, run: Run) -> tuple[Metadata, list[FieldError]]:
     errors += [FieldError(*fault) for fault in find_faults(load_schema(), document)]
     if not isinstance(document, dict):
         return Metadata(), errors
-    errors += _compare_ids(document, run)
+    if run:
+        errors += _compare_ids(document, run)
     return _from_document(document, {error.path for error in errors}), errors
 
 

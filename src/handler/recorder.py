@@ -1,13 +1,13 @@
 """One upload, from the object to the record: read, validate, configure, record."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 
-from handler.config import Settings, build_model_config
+from handler.config import ModelConfig, Settings, build_model_config
 from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
 from handler.dynamodb_value import measure
 from handler.errors import ContentionError, FieldError, InvalidMetadataError
@@ -42,10 +42,18 @@ _GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone
 class Recorder:
     """Handles uploads, each to exactly one outcome. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, s3: S3, table: RunTable) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        s3: S3,
+        table: RunTable,
+        build_config: Callable[[Run, Metadata], ModelConfig] = build_model_config,
+    ) -> None:
+        """Uses these; ``build_config`` may stand for another environment than this process has."""
         self._settings = settings
         self._s3 = s3
         self._table = table
+        self._build_config = build_config
         self._reading = Lock()
         self._writing = Lock()
 
@@ -128,7 +136,7 @@ class Recorder:
             raise InvalidMetadataError([FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")])
         with _turn(self._reading, stored):
             metadata, errors = parse_metadata(stored.body, run)
-            accepted, refusals = _configure(run, metadata, stored, sequencer)
+            accepted, refusals = self._configure(run, metadata, stored, sequencer)
             files = metadata.files
             del metadata
         if files and len(errors) < MAX_ERRORS:
@@ -139,6 +147,16 @@ class Recorder:
         if errors:
             raise InvalidMetadataError(errors)
         return accepted
+
+    def _configure(
+        self, run: Run, metadata: Metadata, stored: StoredObject, sequencer: str | None
+    ) -> tuple[dict[str, JSON], list[FieldError]]:
+        """The attributes that an accepted document sets, and why it is not acceptable, if it is not."""
+        try:
+            accepted = _describe(metadata, dict(self._build_config(run, metadata)), stored, sequencer)
+        except InvalidMetadataError as error:
+            return {}, list(error.errors)
+        return accepted, check_size(accepted)
 
     def _find_missing_files(self, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
         declared = {run.prefix + file.path for file in files}
@@ -155,6 +173,15 @@ class Recorder:
                 yield FieldError(f"/files/{file.index}/path", f"no object {file.path} below the run's prefix")
             elif file.size not in (None, actual):
                 yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
+
+
+def check_size(accepted: Mapping[str, JSON]) -> list[FieldError]:
+    """The error of what a document sets in its record, if the record has no room for it."""
+    size = measure(accepted)
+    if size <= MAX_ACCEPTED_BYTES:
+        return []
+    message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
+    return [FieldError("", message)]
 
 
 @contextmanager
@@ -176,21 +203,6 @@ def _names(upload: Upload, stored: StoredObject) -> bool:
     if upload.version_id or stored.version_id:
         return upload.version_id == stored.version_id
     return upload.etag == stored.etag
-
-
-def _configure(
-    run: Run, metadata: Metadata, stored: StoredObject, sequencer: str | None
-) -> tuple[dict[str, JSON], list[FieldError]]:
-    """The attributes that an accepted document sets, and why it is not acceptable, if it is not."""
-    try:
-        accepted = _describe(metadata, dict(build_model_config(run, metadata)), stored, sequencer)
-    except InvalidMetadataError as error:
-        return {}, list(error.errors)
-    size = measure(accepted)
-    if size > MAX_ACCEPTED_BYTES:
-        message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
-        return {}, [FieldError("", message)]
-    return accepted, []
 
 
 def _describe(metadata: Metadata, config: JSON, stored: StoredObject, sequencer: str | None) -> dict[str, JSON]:

@@ -7,10 +7,10 @@ with what is there instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -49,6 +49,11 @@ class SeenRecord:
     sequencer: str | None
     uploaded_at: str | None
 
+    @classmethod
+    def of(cls, item: Item) -> SeenRecord:
+        """What an item of the table, or a part of one, tells."""
+        return cls(**{field.name: _text(item, field.name) for field in fields(cls)})
+
 
 class RunTable:
     """The records of all runs.
@@ -62,15 +67,27 @@ class RunTable:
         self.client: DynamoDBClient = client or boto3.client("dynamodb")
 
     def get(self, run: Run) -> SeenRecord | None:
-        """The record as of now (a consistent read); None if there is none."""
+        """The state of the record as of now (a consistent read); None if there is none."""
+        item = self.read(run)
+        return SeenRecord.of(item) if item is not None else None
+
+    def read(self, run: Run) -> Item | None:
+        """The whole record as of now (a consistent read); None if there is none."""
         try:
             response = self.client.get_item(TableName=self.name, Key=_key(run), ConsistentRead=True)
         except _FAULTS as error:
             raise AWSCallError(f"reading the record of {run.path} failed: {error}") from error
-        item = response.get("Item")
-        if item is None:
-            return None
-        return SeenRecord(**{field.name: _text(item, field.name) for field in fields(SeenRecord)})
+        return response.get("Item")
+
+    def find(self, operation: Literal["query", "scan"], **request: Any) -> Iterator[Item]:  # noqa: ANN401
+        """The items that a query or scan of the table with these parameters finds; a page at a time."""
+        try:
+            for page in self.client.get_paginator(operation).paginate(TableName=self.name, **request):
+                if "Items" not in page:
+                    raise AWSCallError(f"reading the records of {self.name} ended early")
+                yield from page["Items"]
+        except _FAULTS as error:
+            raise AWSCallError(f"reading the records of {self.name} failed: {error}") from error
 
     def record(self, entry: Entry) -> Outcome | None:
         """Records an entry with a sequencer: the highest one wins.

@@ -1,4 +1,4 @@
-"""S3: list buckets, list objects, read an object."""
+"""S3: list buckets, list objects, look for an object, read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +17,9 @@ from handler.errors import AWSCallError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+
+Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
 # 405 is S3's answer to a read of a version that is a delete marker.
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
@@ -36,14 +39,14 @@ class ListedObject:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object that was read.
+    """An object that is there.
 
     Attributes:
         version_id: None if the bucket gave it no version.
         etag: entity tag, without quotes.
         last_modified: when S3 took it (for a multipart upload: when that was started), UTC.
         size: in bytes.
-        body: its contents; None if it is larger than the reader asked for.
+        body: its contents; None if they were not asked for, or are larger than was asked for.
     """
 
     version_id: str | None
@@ -85,6 +88,41 @@ class S3:
         except _FAULTS as error:
             raise AWSCallError(f"listing s3://{bucket}/{prefix} failed: {error}") from error
 
+    def list_level(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[str]:
+        """What lies directly below a prefix, as in a folder, in the order of UTF-8 bytes.
+
+        A request a thousand names, however many objects are below them.
+
+        Args:
+            bucket: bucket name.
+            prefix: ends in ``/``.
+            start_after: only names after this text.
+
+        Returns:
+            Whole keys, and key prefixes that end in ``/``.
+        """
+        start = {"StartAfter": start_after} if start_after else {}
+        paginator = self.client.get_paginator("list_objects_v2")
+        try:
+            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/", **start):  # type: ignore[arg-type]
+                _check(page, "IsTruncated")
+                names = [listed["Key"] for listed in page.get("Contents", [])]
+                names += [common["Prefix"] for common in page.get("CommonPrefixes", [])]
+                yield from sorted(name for name in names if name != prefix)
+        except _FAULTS as error:
+            raise AWSCallError(f"listing s3://{bucket}/{prefix} failed: {error}") from error
+
+    def head_object(self, bucket: str, key: str) -> StoredObject | None:
+        """The current object without its body; None if there is no such key."""
+        try:
+            response = self.client.head_object(Bucket=bucket, Key=key)
+            return _describe(_check(response, "ContentLength", "ETag", "LastModified"), None)
+        except _FAULTS as error:
+            # The answer to HEAD has no body, and so no code but the status.
+            if isinstance(error, ClientError) and error.response["Error"].get("Code") == "404":
+                return None
+            raise AWSCallError(f"looking for s3://{bucket}/{key} failed: {error}") from error
+
     def read_object(
         self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None, *, max_bytes: int
     ) -> StoredObject | None:
@@ -99,30 +137,34 @@ class S3:
         version = {"VersionId": version_id} if version_id else {}
         try:
             response = self.client.get_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
-            size = response["ContentLength"]
             # As a context manager, the stream would skip its check of the length.
             with contextlib.closing(response["Body"]) as stream:
-                body = stream.read() if size <= max_bytes else None
+                body = stream.read() if response["ContentLength"] <= max_bytes else None
         except _FAULTS as error:
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE:
                 return None
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
-        actual_version, actual_etag = response.get("VersionId", "null"), response["ETag"].strip('"')
-        if (version_id or actual_version, etag or actual_etag) != (actual_version, actual_etag):
-            raise AWSCallError(f"reading s3://{bucket}/{key} was answered with {actual_version}, {actual_etag}")
-        return StoredObject(
-            version_id=None if actual_version == "null" else actual_version,
-            etag=actual_etag,
-            last_modified=response["LastModified"],
-            size=size,
-            body=body,
-        )
+        stored = _describe(response, body)
+        if version_id not in (None, stored.version_id) or etag not in (None, stored.etag):
+            raise AWSCallError(f"reading s3://{bucket}/{key} was answered with {stored.version_id}, {stored.etag}")
+        return stored
 
 
-def _check(page: Mapping[str, Any], element: str) -> Mapping[str, Any]:
-    """The page, if it has the element that none lacks: botocore takes an answer that ends
-    after its headers for an empty one.
+def _describe(response: GetObjectOutputTypeDef | HeadObjectOutputTypeDef, body: bytes | None) -> StoredObject:
+    version_id = response.get("VersionId", "null")
+    return StoredObject(
+        version_id=None if version_id == "null" else version_id,
+        etag=response["ETag"].strip('"'),
+        last_modified=response["LastModified"],
+        size=response["ContentLength"],
+        body=body,
+    )
+
+
+def _check(answer: Answer, *elements: str) -> Answer:
+    """The answer, if it has the elements that none lacks: botocore takes what ends after its
+    headers for an empty one.
     """
-    if element not in page:
-        raise AWSCallError("a listing ended early")
-    return page
+    if not answer.keys() >= set(elements):
+        raise AWSCallError("the answer ended early")
+    return answer

@@ -51,6 +51,38 @@ def test_list_objects_over_several_pages(s3_test: S3) -> None:
     assert [listed.key for listed in s3_test.list_objects(BUCKET)] == keys
 
 
+def test_list_level(s3_test: S3) -> None:
+    """What begins with the name to start after and a slash counts as before it, if the slash is replaced by "0"."""
+    for key in ("p/a-1/x", "p/a/x", "p/a/y/z", "p/a0/x", "p/b", "p/", "q/c"):
+        s3_test.client.put_object(Bucket=BUCKET, Key=key, Body=b"")
+    assert list(s3_test.list_level(BUCKET, "p/")) == ["p/a-1/", "p/a/", "p/a0/", "p/b"]
+    assert list(s3_test.list_level(BUCKET, "p/", "p/a0")) == ["p/a0/", "p/b"]
+    assert list(s3_test.list_level(BUCKET, "")) == ["p/", "q/"]
+
+
+def test_list_level_over_several_pages(s3_test: S3) -> None:
+    names = [f"k{number:04}/" for number in range(1001)]
+    for name in names:
+        s3_test.client.put_object(Bucket=BUCKET, Key=f"{name}file", Body=b"")
+    assert list(s3_test.list_level(BUCKET, "")) == names
+
+
+def test_head_object(s3_test: S3, metadata: str) -> None:
+    read = s3_test.read_object(BUCKET, metadata, max_bytes=1)
+    assert s3_test.head_object(BUCKET, metadata) == read
+    assert s3_test.head_object(BUCKET, "none") is None
+
+
+def test_head_object_of_a_versioned_bucket(s3_test: S3, metadata: str) -> None:
+    s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    version = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"1")["VersionId"]
+    found = s3_test.head_object(BUCKET, metadata)
+    assert found is not None
+    assert found.version_id == version
+    s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
+    assert s3_test.head_object(BUCKET, metadata) is None
+
+
 def test_list_objects_of_a_missing_bucket_fails(s3_test: S3) -> None:
     with pytest.raises(AWSCallError, match="NoSuchBucket"):
         list(s3_test.list_objects("no-such-bucket"))

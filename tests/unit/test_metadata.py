@@ -102,3 +102,8 @@ def test_files_of_a_wrong_type_leave_no_file(run: Run) -> None:
 def test_what_is_not_json_is_refused(run: Run) -> None:
     with pytest.raises(InvalidMetadataError, match="document: not JSON"):
         parse_metadata(b"{", run)
+
+
+def test_ids_are_not_compared_before_there_is_a_key() -> None:
+    _, errors = parse_metadata(b'{"organisation_id": "anyone", "run_id": 1}', None)
+    assert [error.path for error in errors] == ["/run_id"]

@@ -1,5 +1,6 @@
 """One upload to one outcome, over mocked clients of S3 and DynamoDB."""
 
+import functools
 import hashlib
 import json
 import threading
@@ -11,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
-from handler.config import load_settings
+from handler.config import build_model_config, load_settings
 from handler.domain import Outcome, Run, Upload
 from handler.errors import AWSCallError, ContentionError
 from handler.recorder import Recorder, Result
@@ -55,6 +56,19 @@ def values(dynamodb_client: MagicMock) -> dict[str, Any]:
 def errors(result: Result) -> dict[str, str]:
     assert result.outcome is Outcome.REJECTED
     return {error.path: error.message for error in result.errors}
+
+
+def test_model_config_may_be_that_of_another_environment(
+    s3_client: MagicMock, dynamodb_client: MagicMock, upload: Callable[..., Upload], store: Callable[..., None]
+) -> None:
+    store({})
+    dynamodb_client.get_item.return_value = {}
+    deployed = {"DEVELOPMENT": "true", "RUNS_BUCKET": "run-recorder-runs", "RUNS_TABLE": "t", "MODEL_NAME": "deployed"}
+    configure = functools.partial(build_model_config, env=deployed)
+    recorder = Recorder(load_settings(deployed), S3(s3_client), RunTable("t", dynamodb_client), configure)
+    assert recorder.handle(upload()).outcome is Outcome.RECORDED
+    model = values(dynamodb_client)[":config"]["M"]["model"]["M"]
+    assert model == {"name": {"S": "deployed"}, "version": {"S": "latest"}}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """The table's calls, exactly; that DynamoDB takes them is shown by the integration tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, Literal
 from unittest.mock import MagicMock
 
 import pytest
@@ -257,6 +258,41 @@ def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dyn
 def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {}
     assert table.get(run) is None
+    assert table.read(run) is None
+
+
+def test_whole_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {"Item": {**KEY, "name": {"S": "n"}}}
+    assert table.read(run) == {**KEY, "name": {"S": "n"}}
+    dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
+
+
+@pytest.mark.parametrize("operation", ["query", "scan"])
+def test_items_are_found_page_by_page(
+    table: RunTable, dynamodb_client: MagicMock, operation: Literal["query", "scan"]
+) -> None:
+    """A page that nobody asks for is not fetched."""
+    fetched = []
+
+    def pages() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            fetched.append(number)
+            yield {"Items": [{"run_id": {"S": f"{number}{letter}"}} for letter in "ab"]}
+
+    dynamodb_client.get_paginator.return_value.paginate.return_value = pages()
+    items = table.find(operation, Limit=2)
+    assert [next(items)["run_id"]["S"] for _ in range(3)] == ["0a", "0b", "1a"]
+    assert fetched == [0, 1]
+    assert len(list(items)) == 3
+    dynamodb_client.get_paginator.assert_called_once_with(operation)
+    dynamodb_client.get_paginator.return_value.paginate.assert_called_once_with(TableName="table", Limit=2)
+
+
+def test_page_that_ends_early_raises(table: RunTable, dynamodb_client: MagicMock) -> None:
+    """For botocore it is one without items."""
+    dynamodb_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
+    with pytest.raises(AWSCallError, match="ended early"):
+        list(table.find("query"))
 
 
 def test_refusals_and_silence_raise(
@@ -265,6 +301,9 @@ def test_refusals_and_silence_raise(
     for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE, NOT_UTF8):
         dynamodb_client.get_item.side_effect = error
         dynamodb_client.update_item.side_effect = error
+        dynamodb_client.get_paginator.return_value.paginate.side_effect = error
+        with pytest.raises(AWSCallError, match="reading the records of table failed"):
+            list(table.find("query"))
         with pytest.raises(AWSCallError, match="reading the record of acme/run-0001/ failed"):
             table.get(run)
         with pytest.raises(AWSCallError, match="writing the record of acme/run-0001/ failed"):

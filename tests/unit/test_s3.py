@@ -24,6 +24,11 @@ UNWRAPPED = [
     SSLError("bad record mac"),
     ResponseParserError("invalid XML received"),
 ]
+LISTINGS: list[Callable[[S3], Any]] = [
+    S3.list_buckets,
+    lambda s3: list(s3.list_objects("b", "p/")),
+    lambda s3: list(s3.list_level("b", "p/")),
+]
 
 
 def test_client_is_made_when_instantiated(mocker: MockerFixture) -> None:
@@ -65,6 +70,67 @@ def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
     assert fetched == [0, 1]
     s3_client.get_paginator.assert_called_once_with("list_objects_v2")
     s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="p/")
+
+
+def test_level_is_listed_in_order_page_by_page(s3_client: MagicMock) -> None:
+    """A page has keys and prefixes apart; the prefix itself may be a key, a "folder" that a console made."""
+    fetched = []
+
+    def pages() -> Any:
+        for number in range(2):
+            fetched.append(number)
+            yield {
+                "IsTruncated": True,
+                "Contents": [{"Key": "p/", "Size": 0}, {"Key": f"p/{number}b", "Size": 1}],
+                "CommonPrefixes": [{"Prefix": f"p/{number}a/"}, {"Prefix": f"p/{number}c/"}],
+            }
+        yield {"IsTruncated": False}
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    names = S3(s3_client).list_level("bucket", "p/")
+    assert [next(names) for _ in range(3)] == ["p/0a/", "p/0b", "p/0c/"]
+    assert fetched == [0]
+    assert list(names) == ["p/1a/", "p/1b", "p/1c/"]
+    s3_client.get_paginator.assert_called_once_with("list_objects_v2")
+    s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="p/", Delimiter="/")
+
+
+def test_level_is_listed_from_where_it_is_told_to(s3_client: MagicMock) -> None:
+    s3_client.get_paginator.return_value.paginate.return_value = []
+    assert list(S3(s3_client).list_level("bucket", "p/", "p/a0")) == []
+    s3_client.get_paginator.return_value.paginate.assert_called_once_with(
+        Bucket="bucket", Prefix="p/", Delimiter="/", StartAfter="p/a0"
+    )
+
+
+def test_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
+    s3_client.head_object.return_value = {
+        "ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT, "VersionId": "v1",
+    }  # fmt: skip
+    assert S3(s3_client).head_object("b", "k") == StoredObject("v1", "etag", UPLOADED_AT, 5, None)
+    s3_client.head_object.assert_called_once_with(Bucket="b", Key="k")
+
+
+def test_object_that_is_looked_for_in_vain_is_none(
+    s3_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    s3_client.head_object.side_effect = client_error("404")
+    assert S3(s3_client).head_object("b", "k") is None
+
+
+@pytest.mark.parametrize("header", ["ContentLength", "ETag", "LastModified"])
+def test_look_whose_answer_ends_early_raises(s3_client: MagicMock, header: str) -> None:
+    answer = {"ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT}
+    s3_client.head_object.return_value = {name: value for name, value in answer.items() if name != header}
+    with pytest.raises(AWSCallError, match="ended early"):
+        S3(s3_client).head_object("b", "k")
+
+
+def test_refused_or_unanswered_look_raises(s3_client: MagicMock, client_error: Callable[..., ClientError]) -> None:
+    for error in (client_error("403"), UNREACHABLE):
+        s3_client.head_object.side_effect = error
+        with pytest.raises(AWSCallError, match="looking for s3://b/k failed"):
+            S3(s3_client).head_object("b", "k")
 
 
 def test_current_object_is_read_with_one_request(
@@ -157,7 +223,7 @@ def test_what_botocore_does_not_wrap_raises(
             S3(s3_client).read_object("b", "k", max_bytes=4)
 
 
-@pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
+@pytest.mark.parametrize("use", LISTINGS)
 @pytest.mark.parametrize("error", [UNREACHABLE, *UNWRAPPED], ids=lambda error: type(error).__name__)
 def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], error: Exception) -> None:
     s3_client.get_paginator.return_value.paginate.side_effect = error
@@ -165,7 +231,7 @@ def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], e
         use(S3(s3_client))
 
 
-@pytest.mark.parametrize("use", [S3.list_buckets, lambda s3: list(s3.list_objects("b", "p/"))])
+@pytest.mark.parametrize("use", LISTINGS)
 def test_listing_that_ends_after_its_headers_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
     """For botocore it is an empty page."""
     s3_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
