@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from moto.dynamodb.models import DynamoDBBackend
 
+from local import message_moves
 from local.template import CODE, REGION, translate
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -58,6 +59,7 @@ def _make_atomic(*names: str) -> None:
 
 
 _make_atomic("get_item", "put_item", "update_item", "delete_item")
+message_moves.install()
 
 
 def in_upload_order(folder: Path) -> list[Path]:

@@ -1,14 +1,45 @@
-"""Back-fill: a job of S3 Batch Operations over the runs that a bucket already holds.
+"""`backfill`: a job of S3 Batch Operations over the runs that a bucket already holds.
 
 S3 lists the objects itself, by prefix and suffix, invokes the back-fill function for each
 and writes a completion report; nothing runs on the operator's machine.
 """
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
+from ops.cli import Command, json_option, of_stack
+from ops.output import echo_json
+from ops.stack import Stack
+
 REPORT_PREFIX = "backfill"
+
+
+@click.command(cls=Command, short_help="Record the runs that are there already.")
+@click.option("--organisation", metavar="ID", help="Only the runs of this organisation id.")
+@click.option("--dry-run", is_flag=True, help="Print the request instead of sending it.")
+@of_stack
+@json_option
+def backfill(stack: Stack, *, organisation: str | None, dry_run: bool, as_json: bool) -> None:
+    """Record the runs that are in the bucket already, by a job of S3 Batch Operations.
+
+    Safe at any time, beside live events, and twice.
+    """
+    for name in ("RunsBucket", "BackfillFunction", "BatchOperationsRole"):
+        stack.output(name)
+    job = build_job(stack.outputs, organisation)
+    if dry_run:
+        click.echo(json.dumps(job, indent=None if as_json else 2))
+        return
+    job_id = stack.client("s3control").create_job(**job)["JobId"]
+    report = f"s3://{stack.bucket}/{job['Report']['Prefix']}/job-{job_id}/"
+    if as_json:
+        echo_json({"job_id": job_id, "report": report})
+    else:
+        click.echo(f"job {job_id} created; its report will be at {report}")
 
 
 def build_job(outputs: Mapping[str, str], organisation_id: str | None = None) -> dict[str, Any]:

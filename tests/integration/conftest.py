@@ -1,9 +1,11 @@
 """The stack of the template, in moto."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 from moto import mock_aws
@@ -41,6 +43,20 @@ def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
         stack = LocalStack()
         for name, value in stack.environment.items():
             environment.setenv(name, value)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def shared_stack() -> Iterator[LocalStack]:
+    """A stack for all tests of a module, each of which keeps to runs of its own; the model has a default.
+
+    Sessions share what they load of botocore's data, which takes most of a command's time.
+    """
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
+        stack = LocalStack({"ModelName": "deployed", "ModelVersion": "7"})
+        # What is uploaded is recorded when a test says so.
+        stack.s3.put_bucket_notification_configuration(Bucket=stack.outputs["RunsBucket"], NotificationConfiguration={})
         yield stack
 
 

@@ -1,0 +1,96 @@
+"""The runs that the bucket or the table knows: two streams in one order, merged."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from handler.domain import Run
+from handler.keys import parse_key
+from handler.runs import SeenRecord
+from handler.s3 import S3
+from ops.records import Records
+
+DOCUMENT = "metadata.json"
+_ROOT = "runs/"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where a run may be.
+
+    Attributes:
+        key: of its metadata.json, whether that is there or not.
+        listed: whether the bucket holds anything of it.
+        record: what the table holds of it.
+    """
+
+    key: str
+    listed: bool
+    record: SeenRecord | None = None
+
+    @property
+    def place(self) -> Run | None:
+        """After which a comparison can go on, whatever its ids are; None for a stray document."""
+        _, *ids, _ = self.key.split("/")
+        return Run(*ids) if len(ids) == 2 else None
+
+
+def find_candidates(
+    bucket: str, s3: S3, records: Records, organisation_id: str | None = None, after: Run | None = None
+) -> Iterator[Candidate]:
+    """The runs in the order of their key prefixes, and documents that lie where no run can.
+
+    Takes a LIST request a thousand runs and a thousand organisations, a Query of each
+    organisation's records, and a Scan request an organisation to find those that have
+    records only. Holds a page of each, and the ids of the organisations.
+
+    Args:
+        bucket: of runs.
+        s3: where it is.
+        records: of the runs.
+        organisation_id: whose runs; None for those of all.
+        after: only what comes after this place.
+
+    Raises:
+        AWSCallError: AWS refuses or does not answer.
+    """
+    prefixes = [f"{_ROOT}{organisation_id}/"] if organisation_id else _list_organisations(bucket, s3, records)
+    start = f"{_ROOT}{after.organisation_id}/" if after else ""
+    for prefix in prefixes:
+        if prefix < start:
+            continue
+        if not prefix.endswith("/"):
+            yield Candidate(prefix, listed=True)
+            continue
+        after_run = after.run_id if after and prefix == start else ""
+        listed = _list_runs(bucket, s3, prefix, after_run)
+        recorded = _recorded_runs(records, prefix, after_run)
+        for name, entries in groupby(heapq.merge(listed, recorded, key=itemgetter(0)), key=itemgetter(0)):
+            found = [record for _, record in entries]
+            record = next(filter(None, found), None)
+            yield Candidate(name + DOCUMENT if name.endswith("/") else name, None in found, record)
+
+
+def _list_organisations(bucket: str, s3: S3, records: Records) -> list[str]:
+    listed = _without_other_files(s3.list_level(bucket, _ROOT))
+    return sorted({*listed, *(f"{_ROOT}{organisation_id}/" for organisation_id in records.organisations())})
+
+
+def _list_runs(bucket: str, s3: S3, prefix: str, after: str) -> Iterator[tuple[str, None]]:
+    # "0" follows "/": what is below the prefix of the run before is not listed again.
+    names = s3.list_level(bucket, prefix, f"{prefix}{after}0" if after else "")
+    return ((name, None) for name in _without_other_files(names))
+
+
+def _recorded_runs(records: Records, prefix: str, after: str) -> Iterator[tuple[str, SeenRecord]]:
+    run = parse_key(f"{prefix}any/{DOCUMENT}")
+    if run:  # else no record can be, and DynamoDB would refuse an empty id
+        for recorded, record in records.in_listing_order(run.organisation_id, after):
+            yield recorded.prefix, record
+
+
+def _without_other_files(names: Iterable[str]) -> Iterator[str]:
+    """Prefixes, and documents that look like a run's."""
+    return (name for name in names if name.endswith(("/", f"/{DOCUMENT}")))

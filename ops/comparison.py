@@ -1,0 +1,126 @@
+"""How the record of a run stands to its metadata.json, and what can be done about it."""
+
+import enum
+from dataclasses import dataclass, replace
+
+from handler.domain import JSON, Outcome, Run, Upload
+from handler.keys import parse_key
+from handler.recorder import Recorder
+from handler.runs import RunTable, SeenRecord
+from handler.s3 import S3, StoredObject
+from ops.candidates import DOCUMENT, Candidate
+
+
+class State(enum.StrEnum):
+    """How the two sides stand to each other."""
+
+    CURRENT = "current"
+    MISSING = "missing"
+    OUTDATED = "outdated"
+    ORPHANED = "orphaned"
+    UNRECORDABLE = "unrecordable"
+    INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at both sides showed.
+
+    Attributes:
+        key: of the metadata.json, whether it is there or not.
+        state: how they stand.
+        record: what the table holds.
+        stored: what the bucket holds, without its body.
+        outcome: of the repair, if there was one.
+    """
+
+    key: str
+    state: State
+    record: SeenRecord | None
+    stored: StoredObject | None
+    outcome: Outcome | None = None
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether something is wrong that was not repaired."""
+        return self.outcome is None and self.state not in {State.CURRENT, State.INCOMPLETE}
+
+    @property
+    def uploaded_at(self) -> str | None:
+        """When the object was uploaded, as records spell it."""
+        return self.stored.last_modified.strftime("%Y-%m-%dT%H:%M:%SZ") if self.stored else None
+
+    def as_json(self) -> dict[str, JSON]:
+        """The finding for programs; what is absent is null."""
+        return {
+            "key": self.key,
+            "state": self.state.value,
+            "uploaded_at": self.uploaded_at,
+            "version_id": self.stored and self.stored.version_id,
+            "etag": self.stored and self.stored.etag,
+            "recorded_version_id": self.record and self.record.version_id,
+            "recorded_etag": self.record and self.record.etag,
+            "outcome": self.outcome and self.outcome.value,
+        }
+
+
+def compare(record: SeenRecord | None, stored: StoredObject | None) -> State:
+    """The state of a run, if what is in the bucket was read after what is in the table."""
+    if record is None:
+        return State.MISSING if stored else State.INCOMPLETE
+    if stored is None:
+        return State.ORPHANED
+    same = (record.version_id, record.etag) == (stored.version_id, stored.etag)
+    return State.CURRENT if same else State.OUTDATED
+
+
+class Comparison:
+    """Compares one run at a time. Safe beside live events, and to share between threads.
+
+    Every method raises `UploadFailedError` if AWS refuses or does not answer.
+    """
+
+    def __init__(
+        self, bucket: str, s3: S3, table: RunTable, recorder: Recorder | None = None, *, quick: bool = False
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            bucket: of runs.
+            s3: where it is.
+            table: of the records.
+            recorder: to repair with; None to leave all as it is.
+            quick: whether to take a run that is in both for current.
+        """
+        self._bucket = bucket
+        self._s3 = s3
+        self._table = table
+        self._recorder = recorder
+        self._quick = quick
+
+    def inspect(self, candidate: Candidate) -> Finding:
+        """Looks at a candidate, and repairs a missing or outdated record.
+
+        One HEAD shows most runs to be current. What it does not is looked at again, on both
+        sides, since it may have been uploaded or recorded meanwhile.
+        """
+        run = parse_key(candidate.key)
+        if run is None:
+            stored = self._s3.head_object(self._bucket, candidate.key)
+            return Finding(candidate.key, State.UNRECORDABLE if stored else State.INCOMPLETE, None, stored)
+        if candidate.listed and candidate.record:
+            stored = None if self._quick else self._s3.head_object(self._bucket, candidate.key)
+            if self._quick or compare(candidate.record, stored) is State.CURRENT:
+                return Finding(candidate.key, State.CURRENT, candidate.record, stored)
+        finding = self.look(run)
+        if self._recorder and finding.state in {State.MISSING, State.OUTDATED}:
+            result = self._recorder.handle(Upload(self._bucket, finding.key, run, created=True))
+            return replace(finding, outcome=result.outcome)
+        return finding
+
+    def look(self, run: Run) -> Finding:
+        """The run as of now. The object is read after the record, so it is never the older one."""
+        key = run.prefix + DOCUMENT
+        record = self._table.get(run)
+        stored = self._s3.head_object(self._bucket, key)
+        return Finding(key, compare(record, stored), record, stored)

@@ -1,0 +1,77 @@
+"""`list`: an organisation's records, newest first."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import click
+
+from handler.domain import Outcome
+from ops.cli import Command, json_option, of_stack
+from ops.output import echo_json, echo_table
+from ops.records import Records
+from ops.stack import Stack
+
+_COLUMNS = ["recorded_at", "run_id", "status", "uploaded_at", "name"]
+_STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value]
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _parse_since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if age := re.fullmatch(r"(\d{1,6})([mhd])", value):
+        time = datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    else:
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
+    time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _parse_place(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    recorded_at, slash, run_id = value.partition("/")
+    if not (recorded_at and slash and run_id):
+        raise click.BadParameter("expected what the page before told")
+    return recorded_at, run_id
+
+
+@click.command("list", cls=Command, short_help="List an organisation's records, newest first.")
+@click.argument("organisation")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those in this status.")
+@click.option(
+    "--since", metavar="TIME", callback=_parse_since, help="Only those recorded since: ISO 8601, or an age such as 36h."
+)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many a page shows.")
+@click.option("--start-after", metavar="TIME/RUN", callback=_parse_place, help="Show the page that follows.")
+@of_stack
+@json_option
+def list_runs(
+    stack: Stack,
+    *,
+    organisation: str,
+    status: str | None,
+    since: str | None,
+    limit: int,
+    start_after: tuple[str, str] | None,
+    as_json: bool,
+) -> None:
+    """List the records of an ORGANISATION, the newest first.
+
+    Reads the table's index, which follows the table within a second or so. With --status it
+    may read many records to show a few.
+    """
+    found = Records(stack.table).newest(organisation, status, since, start_after, page_size=limit + 1)
+    items = [{name: value["S"] for name, value in item.items()} for item in islice(found, limit + 1)]
+    page = items[:limit]
+    following = f"{page[-1]['recorded_at']}/{page[-1]['run_id']}" if len(items) > limit else None
+    if as_json:
+        echo_json({"runs": page, "next": following})
+        return
+    echo_table(_COLUMNS, [[item.get(name, "") for name in _COLUMNS] for item in page])
+    if following:
+        click.echo(f"more with --start-after {following}", err=True)

@@ -1,0 +1,48 @@
+"""What commands print on standard output."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from handler.domain import JSON
+from handler.json_document import encode
+
+_LONG = 10_000
+
+
+def echo_json(value: JSON) -> None:
+    """Prints a document in one line; its numbers keep every digit."""
+    click.echo(encode(value))
+
+
+def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
+    """Prints rows under headings; to anything but a terminal in lines as long as they need."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*[Text(printable(cell), overflow="fold") for cell in row])
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _LONG
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """A text of unknown origin, such as a key, made safe for a terminal."""
+    return text if text.isprintable() else repr(text)
+
+
+def flatten(value: JSON, name: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of a value, each with the names that lead to it, joined by dots."""
+    members: Mapping[Any, JSON] = {}
+    if isinstance(value, dict):
+        members = value
+    elif isinstance(value, list):
+        members = dict(enumerate(value))
+    if not members:
+        yield name, value if isinstance(value, str) else encode(value)
+    for key, member in members.items():
+        yield from flatten(member, f"{name}.{key}" if name else str(key))

@@ -1,0 +1,98 @@
+"""Many records at once: whose there are, and an organisation's in two orders."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from handler.domain import Run
+from handler.runs import Item, RunTable, SeenRecord
+
+# Greater than any id, and so the end of an organisation's records.
+_LAST = "\U0010ffff"
+_SEEN = ", ".join(["run_id", *[field.name for field in fields(SeenRecord)]])
+
+
+class Records:
+    """Reads the table of runs; every method raises `AWSCallError` as `RunTable` does."""
+
+    def __init__(self, table: RunTable) -> None:
+        self._table = table
+
+    def organisations(self) -> Iterator[str]:
+        """The ids of those who have records, in no order; reads one record of each.
+
+        A scan takes one organisation after the other. Started after the last id that an
+        organisation could have, it finds the first record of the next one:
+        https://aws.amazon.com/blogs/database/generate-a-distinct-set-of-partition-keys-for-an-amazon-dynamodb-table-efficiently/
+        """
+        start: dict[str, Any] = {}
+        while item := next(self._table.find("scan", Limit=1, ProjectionExpression="organisation_id", **start), None):
+            yield item["organisation_id"]["S"]
+            start = {"ExclusiveStartKey": {**item, "run_id": {"S": _LAST}}}
+
+    def in_listing_order(self, organisation_id: str, after: str = "") -> Iterator[tuple[Run, SeenRecord]]:
+        """An organisation's records in the order in which S3 lists the prefixes of its runs.
+
+        The table sorts by run id, S3 by run id and the ``/`` after it: "a" stands before "a-1"
+        in the table, "a/" after "a-1/" in the listing. So an id waits here for all that begin
+        with it and go on with a character below "/".
+
+        Args:
+            organisation_id: whose records.
+            after: a run id; only those that the listing has after it.
+        """
+        waiting: list[tuple[Run, SeenRecord]] = []  # each id begins with the one before it
+        for run, record in self._in_table_order(organisation_id, after):
+            while waiting and waiting[-1][0].prefix < run.prefix:
+                yield waiting.pop()
+            if not after or run.run_id + "/" > after + "/":
+                waiting.append((run, record))
+        yield from reversed(waiting)
+
+    def newest(
+        self,
+        organisation_id: str,
+        status: str | None = None,
+        since: str | None = None,
+        start: tuple[str, str] | None = None,
+        page_size: int = 100,
+    ) -> Iterator[Item]:
+        """An organisation's records, newest first, as far as the index NewestRuns holds them.
+
+        Args:
+            organisation_id: whose records.
+            status: only those in this status.
+            since: only those recorded then or later, in the spelling of ``recorded_at``.
+            start: the ``recorded_at`` and ``run_id`` of a record; only those after it.
+            page_size: how many to read with one request, if all are wanted.
+        """
+        values = {":organisation_id": {"S": organisation_id}}
+        request: dict[str, Any] = {"IndexName": "NewestRuns", "ScanIndexForward": False}
+        condition = "organisation_id = :organisation_id"
+        if since:
+            condition += " AND recorded_at >= :since"
+            values[":since"] = {"S": since}
+        if status:
+            request |= {"FilterExpression": "#status = :status", "ExpressionAttributeNames": {"#status": "status"}}
+            values[":status"] = {"S": status}
+        else:
+            request["Limit"] = page_size
+        if start:
+            key = {"organisation_id": organisation_id, "recorded_at": start[0], "run_id": start[1]}
+            request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
+        return self._table.find("query", KeyConditionExpression=condition, ExpressionAttributeValues=values, **request)
+
+    def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, SeenRecord]]:
+        """The records after an id, and before them those that `in_listing_order` made wait."""
+        for end in range(1, len(after)):
+            run = Run(organisation_id, after[:end])
+            if after[end] < "/" and (record := self._table.get(run)):
+                yield run, record
+        condition, values = "organisation_id = :organisation_id", {":organisation_id": {"S": organisation_id}}
+        if after:
+            condition += " AND run_id > :after"
+            values[":after"] = {"S": after}
+        for item in self._table.find(
+            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ProjectionExpression=_SEEN
+        ):
+            yield Run(organisation_id, item["run_id"]["S"]), SeenRecord.of(item)

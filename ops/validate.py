@@ -1,0 +1,94 @@
+"""`validate`: the check before an upload."""
+
+import click
+
+from handler.domain import JSON, Metadata, Run
+from handler.errors import FieldError, InvalidMetadataError
+from handler.json_document import MAX_ERRORS
+from handler.keys import parse_key
+from handler.metadata import MAX_BYTES, parse_metadata
+from handler.recorder import check_size
+from ops.cli import FOUND, Command, json_option
+from ops.output import echo_json, printable
+
+
+@click.command(cls=Command, short_help="Check documents before an upload.", found="a document is invalid")
+@click.argument(
+    "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+@click.option("--organisation", metavar="ID", help="The organisation id of the key to upload to; needs --run.")
+@click.option("--run", "run_id", metavar="ID", help="The run id of the key to upload to; needs --organisation.")
+@json_option
+@click.pass_context
+def validate(
+    context: click.Context,
+    files: tuple[str, ...],
+    organisation: str | None,
+    run_id: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Check metadata.json documents before they are uploaded; - is standard input.
+
+    Works offline, by the code that will judge the upload, and reports all errors (the first
+    20). With both ids, the document must agree with them.
+
+    What only the deployment can tell is left to it: whether a model must be named and pinned,
+    and whether the listed files are there.
+    """
+    run = _parse_ids(organisation, run_id)
+    reports = []
+    for file in files:
+        with click.open_file(file, "rb") as stream:
+            # One byte more tells that it is too large, whatever its size.
+            errors = check(stream.read(MAX_BYTES + 1), run)
+        reports.append({"file": file, "valid": not errors, "errors": _as_json(errors)})
+        if not as_json:
+            _tell(printable(file), errors)
+    if as_json:
+        echo_json(reports)
+    if not all(report["valid"] for report in reports):
+        context.exit(FOUND)
+
+
+def check(body: bytes, run: Run | None) -> list[FieldError]:
+    """The errors of a document, as far as they can be told without the deployment."""
+    if len(body) > MAX_BYTES:
+        return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
+    try:
+        metadata, errors = parse_metadata(body, run)
+        if not errors:
+            check_size(_recorded_part(metadata))
+    except InvalidMetadataError as error:
+        return list(error.errors)
+    return errors[:MAX_ERRORS]
+
+
+def _recorded_part(metadata: Metadata) -> dict[str, JSON]:
+    """What the record will hold of the document at least."""
+    names = ("name", "created_at", "created_by", "tags", "parameters")
+    return {name: getattr(metadata, name) for name in names}
+
+
+def _parse_ids(organisation: str | None, run_id: str | None) -> Run | None:
+    if organisation is None and run_id is None:
+        return None
+    if organisation is None or run_id is None:
+        raise click.UsageError("--organisation and --run go together")
+    run = parse_key(f"runs/{organisation}/{run_id}/metadata.json")
+    if run is None:
+        raise click.UsageError(
+            "an id has 1 to 128 characters A-Z a-z 0-9 . _ : = @ + ~ - and begins with one of A-Z a-z 0-9"
+        )
+    return run
+
+
+def _as_json(errors: list[FieldError]) -> list[JSON]:
+    return [{"path": error.path, "message": error.message} for error in errors]
+
+
+def _tell(name: str, errors: list[FieldError]) -> None:
+    if not errors:
+        click.echo(f"{name}: valid")
+    for error in errors:
+        click.echo(f"{name}: {printable(error.path) or 'document'}: {printable(error.message)}")

@@ -1,0 +1,111 @@
+"""`python -m ops validate`: offline, by the code that judges uploads."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from handler.metadata import MAX_BYTES
+from ops.__main__ import main
+
+EVENTS = Path(__file__).parent.parent.parent / "events"
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "metadata.json"
+    path.write_text('{"organisation_id": "acme", "run_id": "run-1", "name": ""}')
+    return path
+
+
+def validate(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["validate", *map(str, arguments)], input=stdin)
+
+
+def test_valid_documents_pass() -> None:
+    files = sorted(EVENTS.glob("objects/runs/*/*/metadata.json"))
+    good = [file for file in files if "run-0002" not in str(file)]
+    result = validate(*good)
+    assert (result.exit_code, result.output) == (0, "".join(f"{file}: valid\n" for file in good))
+
+
+def test_every_error_of_every_document_is_told(document: Path) -> None:
+    bad = EVENTS / "objects/runs/acme/run-0002/metadata.json"
+    result = validate(document, bad)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{document}: /name: expected at least 1 character",
+        f"{bad}: /parameters/threshold: NaN is not a JSON number",
+        f"{bad}: /name: expected at least 1 character",
+        f"{bad}: /created_at: expected an RFC 3339 date-time such as 2026-11-20T08:30:00Z",
+        f"{bad}: /tags/plate: expected a string, found an integer",
+        f"{bad}: /files/1/path: must not have an empty, '.' or '..' segment",
+    ]
+
+
+def test_one_bad_document_among_good_ones_fails(document: Path) -> None:
+    good = EVENTS / "objects/runs/acme/run-0001/metadata.json"
+    result = validate("--json", document, good)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == [
+        {
+            "file": str(document),
+            "valid": False,
+            "errors": [{"path": "/name", "message": "expected at least 1 character"}],
+        },
+        {"file": str(good), "valid": True, "errors": []},
+    ]
+
+
+def test_standard_input_is_read() -> None:
+    result = validate("-", stdin=b"{]")
+    assert result.exit_code == 1
+    assert result.output.startswith("-: document: not JSON")
+    assert validate("-", stdin=b"{}").exit_code == 0
+
+
+def test_ids_are_compared_if_they_are_given(document: Path) -> None:
+    result = validate(document, "--organisation", "globex", "--run", "run-1")
+    assert f"{document}: /organisation_id: differs from the one in the object key, 'globex'" in result.output
+    assert "run_id" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--organisation", "acme"],
+        ["--run", "run-1"],
+        ["--organisation", "acme", "--run", "run 1"],
+        ["--organisation", "acme/run-1", "--run", "x"],
+    ],
+)
+def test_ids_that_name_no_key_are_wrong_usage(document: Path, arguments: list[str]) -> None:
+    assert validate(document, *arguments).exit_code == 2
+
+
+def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
+    assert validate(tmp_path / "none").exit_code == 2
+    assert validate().exit_code == 2
+
+
+def test_size_limits_are_those_of_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_bytes(b'{"name":"n"}'.ljust(MAX_BYTES))
+    assert validate(path).exit_code == 0
+    path.write_bytes(b'{"name":"n"}'.ljust(MAX_BYTES + 1))
+    assert validate(path).stdout == f"{path}: document: more than the {MAX_BYTES} bytes that are read\n"
+    path.write_text(json.dumps({"parameters": {"x": "x" * 400_000}}))
+    assert "shorten parameters or tags" in validate(path).stdout
+
+
+def test_no_more_errors_are_told_than_a_record_lists(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"tags": {f"t{number}": number for number in range(50)}, "name": "", "model": {}}))
+    assert len(validate(path).stdout.splitlines()) == 20
+
+
+def test_names_of_a_document_cannot_command_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"tags": {"\x1b[2J": 1}}))
+    assert validate(path).stdout == f"{path}: '/tags/\\x1b[2J': expected a string, found an integer\n"
