@@ -6,6 +6,7 @@ from typing import Any
 
 _HIDDEN_SECONDS = 60
 _POLL_SECONDS = 1
+_WAIT_SECONDS = 1  # without waiting, SQS asks only some of its servers
 _MOVING = {"RUNNING", "CANCELLING"}
 
 Message = dict[str, Any]
@@ -37,7 +38,7 @@ class DeadLetters:
                     QueueUrl=self._url,
                     MaxNumberOfMessages=min(10, limit - len(seen)),
                     VisibilityTimeout=_HIDDEN_SECONDS,
-                    WaitTimeSeconds=1,  # without waiting, SQS asks only some of its servers
+                    WaitTimeSeconds=_WAIT_SECONDS,
                     MessageSystemAttributeNames=["All"],
                     MessageAttributeNames=["All"],
                 ).get("Messages", [])

@@ -122,11 +122,15 @@ def _move(letters: DeadLetters, destination_url: str, rate: int | None) -> int:
     """Moves the messages, and shows how far that is; returns how many were moved."""
     task: dict[str, Any] = {}
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("putting back", total=None)
-        for task in letters.move(destination_url, rate):
-            to_move = task.get("ApproximateNumberOfMessagesToMove")
-            progress.update(bar, completed=task.get("ApproximateNumberOfMessagesMoved", 0), total=to_move)
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("putting back", total=None)
+            for task in letters.move(destination_url, rate):
+                to_move = task.get("ApproximateNumberOfMessagesToMove")
+                progress.update(bar, completed=task.get("ApproximateNumberOfMessagesMoved", 0), total=to_move)
+    except KeyboardInterrupt:
+        click.echo("SQS goes on without you; `redrive --start` follows it", err=True)
+        raise
     if task["Status"] != "COMPLETED":
         raise Failure(f"the move ended as {task['Status']}: {task.get('FailureReason', 'SQS gives no reason')}")
     moved: int = task["ApproximateNumberOfMessagesMoved"]

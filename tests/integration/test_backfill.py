@@ -156,8 +156,11 @@ def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stac
     assert result.output == f"job job-id created; its report will be at {report}\n"
 
 
-def test_dry_run_prints_the_request_and_sends_nothing(s3control: Stubber, stack: LocalStack) -> None:
-    result = CliRunner().invoke(main, ["backfill", "--dry-run"])
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
+def test_dry_run_prints_the_request_and_sends_nothing(
+    s3control: Stubber, stack: LocalStack, options: list[str]
+) -> None:
+    result = CliRunner().invoke(main, ["backfill", "--dry-run", *options])
     assert result.exit_code == 0, result.output
     request = json.loads(result.output)
     expected = build_job(stack.outputs)
@@ -172,14 +175,16 @@ def test_dry_run_prints_the_request_and_sends_nothing(s3control: Stubber, stack:
 def test_refusal_of_aws_is_told_in_one_line(s3control: Stubber) -> None:
     s3control.add_client_error("create_job", "AccessDenied")
     result = CliRunner().invoke(main, ["backfill"])
-    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert (result.exit_code, result.output.count("\n")) == (3, 1)
     assert "AccessDenied" in result.output
 
 
-def test_stack_that_does_not_exist_is_told(stack: LocalStack) -> None:  # noqa: ARG001 - in its mock
-    result = CliRunner().invoke(main, ["backfill", "--stack", "another"])
-    assert result.exit_code == 1
-    assert "another" in result.output
+def test_job_is_told_to_programs(s3control: Stubber, stack: LocalStack) -> None:
+    s3control.add_response("create_job", {"JobId": "job-id"})
+    result = CliRunner().invoke(main, ["backfill", "--json"])
+    report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
+    assert json.loads(result.stdout) == {"job_id": "job-id", "report": report}
+    s3control.assert_no_pending_responses()
 
 
 def test_job_stays_in_the_partition_of_its_stack() -> None:

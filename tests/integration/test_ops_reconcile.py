@@ -1,0 +1,400 @@
+"""`python -m ops reconcile`: each class of difference reported and repaired, at the stated cost."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from pytest_mock import MockerFixture
+
+from handler.domain import Outcome, Run, Upload
+from handler.errors import AWSCallError
+from handler.keys import parse_key
+from handler.recorder import Recorder
+from handler.runs import RunTable
+from handler.s3 import S3
+from local.stack import STACK_NAME, LocalStack
+from ops.__main__ import main
+from ops.candidates import find_candidates
+from ops.comparison import Comparison
+from ops.concurrency import WORKERS, map_in_order
+from ops.records import Records
+from ops.stack import Stack
+from tests.integration.conftest import plain
+
+BAD = b'{"name": ""}'
+# Ids that the table and the listing sort differently, and neighbours of theirs.
+IDS = ["a", "a+", "a+b", "a-", "a-1", "a-1-1", "a-10", "a.", "a0", "a:", "aa", "b", "b-1", "b~"]
+
+
+def reconcile(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["reconcile", *arguments])
+
+
+def report(*arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(reconcile("--json", *arguments).stdout)
+    return document
+
+
+@pytest.fixture
+def recorder(shared_stack: LocalStack) -> Recorder:  # noqa: ARG001 - in its mock
+    return Stack(STACK_NAME).recorder()
+
+
+@pytest.fixture
+def record(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Outcome]:
+    """Records the current document of a run, after uploading one."""
+
+    def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
+        key = f"runs/{organisation}/{run}/metadata.json"
+        shared_stack.upload(key, body)
+        return recorder.handle(Upload(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)).outcome
+
+    return put
+
+
+@pytest.fixture
+def write_record(shared_stack: LocalStack) -> Callable[..., None]:
+    """Puts an item into the table, whatever the bucket holds."""
+
+    def put(organisation: str, run: str, **attributes: str) -> None:
+        item = {"organisation_id": organisation, "run_id": run, **attributes}
+        shared_stack.dynamodb.put_item(
+            TableName=shared_stack.outputs["RunsTable"], Item={name: {"S": value} for name, value in item.items()}
+        )
+
+    return put
+
+
+def record_of(stack: LocalStack, organisation: str, run: str) -> dict[str, Any]:
+    key = {"organisation_id": {"S": organisation}, "run_id": {"S": run}}
+    return plain(stack.dynamodb.get_item(TableName=stack.outputs["RunsTable"], Key=key).get("Item", {}))
+
+
+def delete(stack: LocalStack, key: str) -> None:
+    """Deletes an object for good: moto's listings show the prefix of one that has a delete marker."""
+    bucket = stack.outputs["RunsBucket"]
+    for version in stack.s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]:
+        stack.s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+
+
+@pytest.fixture
+def one_of_each(shared_stack: LocalStack, record: Callable[..., Outcome]) -> Callable[[str], dict[str, str]]:
+    """Makes a run of each state for an organisation; the states by run or key, but the current one's."""
+
+    def make(organisation: str) -> dict[str, str]:
+        for run in ("current", "outdated", "spoilt", "orphaned", "unlisted"):
+            record(organisation, run, b'{"name": "first"}')
+        record(organisation, "rejected", BAD)
+        prefix = f"runs/{organisation}"
+        for name, body in {
+            "missing/data.csv": b"1",
+            "missing/metadata.json": b'{"name": "new"}',
+            "missing-and-bad/metadata.json": BAD,
+            "outdated/metadata.json": b'{"name": "second"}',
+            "spoilt/metadata.json": BAD,
+            "incomplete/data.csv": b"1",
+            "incomplete/data/metadata.json": b"a file of the run",
+            "orphaned/data.csv": b"1",
+            "bad id/metadata.json": b"{}",
+            "/metadata.json": b"{}",
+            "metadata.json": b"{}",
+            "README": b"not below a run",
+        }.items():
+            shared_stack.upload(f"{prefix}/{name}", body)
+        shared_stack.s3.delete_object(Bucket=shared_stack.outputs["RunsBucket"], Key=f"{prefix}/orphaned/metadata.json")
+        delete(shared_stack, f"{prefix}/unlisted/metadata.json")
+        states = {
+            "missing": "missing",
+            "missing-and-bad": "missing",
+            "outdated": "outdated",
+            "spoilt": "outdated",
+            "incomplete": "incomplete",
+            "orphaned": "orphaned",
+            "unlisted": "orphaned",
+            "bad id": "unrecordable",
+            "": "unrecordable",
+        }
+        return {f"{prefix}/{run}/metadata.json": state for run, state in states.items()} | {
+            f"{prefix}/metadata.json": "unrecordable"
+        }
+
+    return make
+
+
+def states(document: dict[str, Any]) -> dict[str, str]:
+    return {finding["key"]: finding["state"] for finding in document["findings"]}
+
+
+def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str, str]]) -> None:
+    expected = one_of_each("reported")
+    document = report("--organisation", "reported")
+    assert states(document) == expected
+    assert len(document["findings"]) == len(expected)
+    assert document["counts"] == {
+        "current": 2, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 1,
+    }  # fmt: skip
+    assert (document["finished"], document["repaired"]) == (True, 0)
+
+    result = reconcile("--organisation", "reported")
+    assert result.exit_code == 1
+    *lines, summary, _ = result.stdout.splitlines()
+    assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
+    assert summary == (
+        "12 compared: 2 current, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 1 incomplete; 0 repaired"
+    )
+    assert result.stderr == ""
+
+
+def test_report_tells_both_sides(shared_stack: LocalStack, record: Callable[..., Outcome]) -> None:
+    record("sides", "run")
+    recorded = record_of(shared_stack, "sides", "run")
+    version = shared_stack.upload("runs/sides/run/metadata.json", BAD)
+    (finding,) = report("--organisation", "sides")["findings"]
+    assert finding["recorded_version_id"] == recorded["version_id"]
+    assert finding["recorded_etag"] == recorded["etag"]
+    assert finding["version_id"] == version
+    assert finding["etag"] not in (None, recorded["etag"])
+    assert finding["uploaded_at"] >= recorded["uploaded_at"]
+    assert finding["outcome"] is None
+
+
+def test_repair_records_what_is_missing_or_outdated(
+    shared_stack: LocalStack, one_of_each: Callable[[str], dict[str, str]]
+) -> None:
+    one_of_each("repaired")
+    before = record_of(shared_stack, "repaired", "spoilt")
+    document = report("--organisation", "repaired", "--repair")
+    outcomes = {finding["key"].split("/")[2]: finding["outcome"] for finding in document["findings"]}
+    assert {run: outcome for run, outcome in outcomes.items() if outcome} == {
+        "missing": "recorded", "missing-and-bad": "rejected", "outdated": "recorded", "spoilt": "rejected",
+    }  # fmt: skip
+    assert document["repaired"] == 4
+
+    missing = record_of(shared_stack, "repaired", "missing")
+    assert (missing["status"], missing["name"]) == ("recorded", "new")
+    # The settings are those of the deployed function, not of this process.
+    assert missing["config"]["model"] == {"name": "deployed", "version": "7"}
+    assert missing["config"]["output"].startswith(f"s3://{shared_stack.outputs['RunsBucket']}/results/")
+    assert record_of(shared_stack, "repaired", "outdated")["name"] == "second"
+    spoilt = record_of(shared_stack, "repaired", "spoilt")
+    assert (spoilt["status"], spoilt["config"]) == ("rejected", before["config"])
+
+    after = shared_stack.records()
+    again = report("--organisation", "repaired", "--repair")
+    assert again["repaired"] == again["counts"]["missing"] == again["counts"]["outdated"] == 0
+    assert shared_stack.records() == after
+
+
+def test_exit_code_is_0_once_all_is_repaired(shared_stack: LocalStack, record: Callable[..., Outcome]) -> None:
+    record("mended", "run")
+    shared_stack.upload("runs/mended/run/metadata.json", BAD)
+    shared_stack.upload("runs/mended/unfinished/data.csv", b"1")
+    assert reconcile("--organisation", "mended").exit_code == 1
+    repaired = reconcile("--organisation", "mended", "--repair")
+    assert repaired.exit_code == 0
+    assert [line[:8] for line in repaired.stdout.splitlines() if line.endswith("  → rejected")] == ["outdated"]
+    assert reconcile("--organisation", "mended").exit_code == 0
+
+
+def test_organisations_are_found_on_both_sides(shared_stack: LocalStack, write_record: Callable[..., None]) -> None:
+    for run in ("r1", "r2", "z"):
+        write_record("only-in-table", run, etag="e")
+    write_record("only-in-table-2", "r", etag="e")
+    shared_stack.upload("runs/only-in-bucket/r/metadata.json", b"{}")
+    shared_stack.upload("runs/bad organisation/r/metadata.json", b"{}")
+    shared_stack.upload("runs/metadata.json", b"{}")
+    found = states(report())
+    expected = {
+        **{f"runs/only-in-table/{run}/metadata.json": "orphaned" for run in ("r1", "r2", "z")},
+        "runs/only-in-table-2/r/metadata.json": "orphaned",
+        "runs/only-in-bucket/r/metadata.json": "missing",
+        "runs/bad organisation/r/metadata.json": "unrecordable",
+        "runs/metadata.json": "unrecordable",
+    }
+    assert expected.items() <= found.items()
+
+
+def test_quick_trusts_that_what_is_in_both_is_current(one_of_each: Callable[[str], dict[str, str]]) -> None:
+    expected = one_of_each("quick")
+    document = report("--organisation", "quick", "--quick")
+    hidden = {
+        "runs/quick/outdated/metadata.json",
+        "runs/quick/spoilt/metadata.json",
+        "runs/quick/orphaned/metadata.json",
+    }
+    assert states(document) == {key: state for key, state in expected.items() if key not in hidden}
+
+
+def test_cost_depends_on_runs_and_not_on_their_files(
+    shared_stack: LocalStack,
+    record: Callable[..., Outcome],
+    write_record: Callable[..., None],
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+    for number in range(25):
+        record("busy", f"run-{number}")
+        for file in range(5):
+            shared_stack.upload(f"runs/busy/run-{number}/{file}.csv", b"1")
+    common = {"DescribeStacks": 1, "ListObjectsV2": 3, "Query": 1}
+    assert report("--organisation", "busy")["aws_calls"] == {**common, "HeadObject": 25}
+    assert report("--organisation", "busy", "--quick")["aws_calls"] == common
+    # What differs is looked at once more, on both sides.
+    write_record("busy", "run-7", etag="another")
+    assert report("--organisation", "busy")["aws_calls"] == {**common, "HeadObject": 26, "GetItem": 1}
+
+
+def keys(stack: LocalStack, organisation: str, after: str | None = None) -> Iterator[str]:
+    records = Records(RunTable(stack.outputs["RunsTable"], stack.dynamodb))
+    place = Run(organisation, after) if after is not None else None
+    for candidate in find_candidates(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, place):
+        sides = "both" if candidate.listed and candidate.record else "bucket" if candidate.listed else "table"
+        yield f"{candidate.key.split('/')[2]} {sides}"
+
+
+def test_streams_are_joined_although_table_and_listing_sort_differently(
+    shared_stack: LocalStack, write_record: Callable[..., None], environment: pytest.MonkeyPatch
+) -> None:
+    """And from every place on, so that a comparison can be resumed anywhere."""
+    environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    choose = random.Random(2)  # noqa: S311
+    sides = {run: choose.choice(["both", "bucket", "table"]) for run in IDS}
+    assert set(sides.values()) == {"both", "bucket", "table"}
+    for run, side in sides.items():
+        if side != "bucket":
+            write_record("sorted", run, etag="e")
+        if side != "table":
+            shared_stack.upload(f"runs/sorted/{run}/data.csv", b"1")
+    in_order = sorted(IDS, key=lambda run: f"{run}/")
+    assert in_order != sorted(IDS)
+    expected = [f"{run} {sides[run]}" for run in in_order]
+    assert list(keys(shared_stack, "sorted")) == expected
+    for after in [*in_order, "a-1-", "a~", "0", "zz"]:
+        rest = [f"{run} {sides[run]}" for run in in_order if f"{run}/" > f"{after}/"]
+        assert list(keys(shared_stack, "sorted", after)) == rest, after
+
+
+def test_comparison_goes_on_where_it_was_interrupted(
+    one_of_each: Callable[[str], dict[str, str]], mocker: MockerFixture
+) -> None:
+    expected = one_of_each("interrupted") | one_of_each("interrupted-2")
+    whole = {key: state for key, state in states(report()).items() if key in expected}
+    assert whole == expected
+    inspect = Comparison.inspect
+
+    def press_ctrl_c(self: Comparison, candidate: Any) -> Any:
+        if candidate.key == "runs/interrupted/missing/metadata.json":
+            raise KeyboardInterrupt
+        return inspect(self, candidate)
+
+    mocker.patch.object(Comparison, "inspect", press_ctrl_c)
+    result = reconcile("--json")
+    assert result.exit_code == 130
+    first = json.loads(result.stdout)
+    assert not first["finished"]
+    assert result.stderr.splitlines() == [f"stopped early; go on with --start-after {first['last']}", "interrupted"]
+    assert first["last"] == "interrupted/missing-and-bad"
+    mocker.stopall()
+    second = report("--start-after", first["last"])
+    assert second["finished"]
+    both = [finding["key"] for document in (first, second) for finding in document["findings"]]
+    assert sorted(key for key in both if key in expected) == sorted(expected)
+
+
+def test_failure_of_aws_stops_it_and_tells_where_to_go_on(
+    record: Callable[..., Outcome], mocker: MockerFixture
+) -> None:
+    for run in ("r1", "r2", "r3"):
+        record("failing", run)
+    head_object = S3.head_object
+
+    def refuse(self: S3, bucket: str, key: str) -> Any:
+        if key == "runs/failing/r2/metadata.json":
+            raise AWSCallError("looking failed: SlowDown")
+        return head_object(self, bucket, key)
+
+    mocker.patch.object(S3, "head_object", refuse)
+    result = reconcile("--organisation", "failing")
+    assert result.exit_code == 3
+    assert result.stderr == ("stopped early; go on with --start-after failing/r1\nError: looking failed: SlowDown\n")
+    assert result.stdout.startswith("1 compared: 1 current")
+
+
+def test_failure_before_the_first_run_is_told(shared_stack: LocalStack, mocker: MockerFixture) -> None:  # noqa: ARG001
+    mocker.patch.object(S3, "list_level", side_effect=AWSCallError("listing failed"))
+    result = reconcile()
+    assert (result.exit_code, result.stderr) == (3, "stopped early; nothing was compared yet\nError: listing failed\n")
+
+
+@pytest.mark.parametrize("place", ["acme", ""])
+def test_place_that_is_none_is_wrong_usage(place: str) -> None:
+    assert reconcile("--start-after", place).exit_code == 2
+
+
+def test_run_that_is_uploaded_and_recorded_meanwhile_is_not_reported(
+    record: Callable[..., Outcome], mocker: MockerFixture
+) -> None:
+    record("live", "run")
+    head_object = S3.head_object
+    looks = []
+
+    def upload_before_the_first_look(self: S3, bucket: str, key: str) -> Any:
+        looks.append(key)
+        if len(looks) == 1:
+            record("live", "run", b'{"name": "newer"}')
+        return head_object(self, bucket, key)
+
+    mocker.patch.object(S3, "head_object", upload_before_the_first_look)
+    document = report("--organisation", "live", "--repair")
+    assert (document["findings"], document["counts"]["current"], len(looks)) == ([], 1, 2)
+
+
+def test_run_that_a_live_event_records_first_is_a_duplicate(
+    shared_stack: LocalStack, recorder: Recorder, mocker: MockerFixture
+) -> None:
+    """The repair goes by the record as it then is, and not by what the comparison saw."""
+    key = "runs/raced/run/metadata.json"
+    shared_stack.upload(key, b"{}")
+    handle = Recorder.handle
+
+    def be_late(self: Recorder, upload: Upload) -> Any:
+        handle(recorder, upload)
+        return handle(self, upload)
+
+    mocker.patch.object(Recorder, "handle", be_late)
+    (finding,) = report("--organisation", "raced", "--repair")["findings"]
+    assert (finding["state"], finding["outcome"]) == ("missing", "duplicate")
+
+
+def test_unversioned_objects_are_told_apart_by_their_entity_tags(
+    shared_stack: LocalStack, record: Callable[..., Outcome]
+) -> None:
+    bucket = shared_stack.outputs["RunsBucket"]
+    shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    try:
+        record("unversioned", "run")
+        assert report("--organisation", "unversioned")["counts"]["current"] == 1
+        shared_stack.upload("runs/unversioned/run/metadata.json", BAD)
+        assert report("--organisation", "unversioned")["counts"]["outdated"] == 1
+    finally:
+        shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def test_results_come_in_order_and_little_is_taken_ahead() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = map_in_order(lambda number: number * 2, items())
+    most = 0
+    for done, (number, result) in enumerate(results):
+        assert (number, result) == (done, done * 2)
+        most = max(most, len(taken) - done)
+    assert done == 999
+    assert most <= 4 * WORKERS + 1
