@@ -32,7 +32,7 @@ def backfill(stack: Stack, *, organisation: str | None, dry_run: bool, as_json: 
         stack.output(name)
     job = build_job(stack.outputs, organisation)
     if dry_run:
-        click.echo(json.dumps(job, indent=None if as_json else 2))
+        echo_json(job) if as_json else click.echo(json.dumps(job, indent=2))
         return
     job_id = stack.client("s3control").create_job(**job)["JobId"]
     report = f"s3://{stack.bucket}/{job['Report']['Prefix']}/job-{job_id}/"

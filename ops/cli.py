@@ -99,7 +99,8 @@ def _explain(error: Exception) -> str:
         hint = _HINTS_BY_CODE.get(cause.response["Error"]["Code"], "")
     else:
         hint = next((hint for kind, hint in _HINTS.items() if isinstance(cause, kind)), "")
-    return " ".join(f"{error}{'; ' if hint else ''}{hint}".split())
+    text = " ".join(str(error).split())
+    return f"{text.removesuffix('.')}: {hint}" if hint else text
 
 
 _OPTIONS = [

@@ -90,7 +90,9 @@ class _Report:
         self._repaired = 0
         self._separator = ""
         self.needs_a_look = False
-        console = Console(stderr=True)
+        console = Console(stderr=True, highlight=False)
+        # On one terminal with the bar, findings go above it by way of its console.
+        self._on_one_terminal = console.is_terminal and sys.stdout.isatty()
         self._progress = Progress(
             TextColumn("{task.completed:,} runs compared"),
             BarColumn(pulse_style="cyan"),
@@ -98,9 +100,8 @@ class _Report:
             TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
-            # Findings go above the bar, if both are on the same terminal.
-            redirect_stdout=sys.stdout.isatty(),
+            disable=not console.is_terminal or (as_json and self._on_one_terminal),
+            redirect_stdout=False,
         )
         self._task = self._progress.add_task("", total=None)
 
@@ -150,4 +151,8 @@ class _Report:
             return
         uploaded = f"  uploaded {finding.uploaded_at}" if finding.uploaded_at else ""
         outcome = f"  → {finding.outcome}" if finding.outcome else ""
-        click.echo(f"{finding.state:<12}  {printable(finding.key)}{uploaded}{outcome}")
+        line = f"{finding.state:<12}  {printable(finding.key)}{uploaded}{outcome}"
+        if self._on_one_terminal:
+            self._progress.console.print(line, markup=False, soft_wrap=True)
+        else:
+            click.echo(line)

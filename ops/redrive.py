@@ -60,20 +60,21 @@ def redrive(
     messages = letters.peek(limit, frozenset(discard))
     reports = [report for _, report in map_in_order(lambda message: _report(message, comparison, stack), messages)]
     seen = {message["MessageId"] for message in messages}
-    left = max(total, len(messages)) - len(seen.intersection(discard))  # SQS counts with some delay
+    discarded = seen.intersection(discard)
+    left = max(total, len(messages)) - len(discarded)  # SQS counts with some delay
     if not as_json:
-        _tell(reports, left)
+        _tell(reports, discarded, left)
     moved = None
     if start and left:
         moved = _move(letters, stack.output("UploadsQueue"), rate)
         left = 0
     if as_json:
-        echo_json({"messages": reports, "discarded": sorted(seen.intersection(discard)), "moved": moved, "left": left})
+        echo_json({"messages": reports, "discarded": sorted(discarded), "moved": moved, "left": left})
     elif moved is not None:
         click.echo(f"{moved:,} put back into the queue of uploads")
-    for unknown in sorted(set(discard) - seen):
+    for unknown in sorted(set(discard) - discarded):
         click.echo(f"not among the messages that were looked at: {unknown}", err=True)
-    if left or not seen.issuperset(discard):
+    if left or discarded != set(discard):
         context.exit(FOUND)
 
 
@@ -108,11 +109,13 @@ def _explain(upload: Upload, comparison: Comparison, bucket: str) -> str:
         return f"AWS fails still: {error}"
 
 
-def _tell(reports: list[dict[str, Any]], left: int) -> None:
+def _tell(reports: list[dict[str, Any]], discarded: set[str], left: int) -> None:
     for report in reports:
         click.echo(f"{report['message_id']}  sent {report['sent_at']}, received {report['received']} times")
         for text in [*report["keys"], *report["reasons"]]:
             click.echo(f"    {printable(text)}")
+        if report["message_id"] in discarded:
+            click.echo("    discarded")
     click.echo(f"{left:,} in the dead-letter queue")
     if left:
         click.echo(f"what AWS said is in the function's log group; Logs Insights: {_LOG_QUERY}", err=True)

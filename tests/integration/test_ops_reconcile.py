@@ -369,6 +369,38 @@ def test_run_that_a_live_event_records_first_is_a_duplicate(
     assert (finding["state"], finding["outcome"]) == ("missing", "duplicate")
 
 
+def test_same_document_uploaded_again_is_another_version(
+    shared_stack: LocalStack, record: Callable[..., Outcome]
+) -> None:
+    record("same", "run")
+    shared_stack.upload("runs/same/run/metadata.json", b"{}")
+    assert report("--organisation", "same")["counts"]["outdated"] == 1
+
+
+def test_progress_is_shown_on_standard_error_alone(
+    record: Callable[..., Outcome], environment: pytest.MonkeyPatch
+) -> None:
+    record("progress", "run")
+    environment.setenv("FORCE_COLOR", "1")  # by which rich takes standard error for a terminal
+    result = reconcile("--organisation", "progress")
+    assert "1 runs compared" in result.stderr
+    assert result.stdout.startswith("1 compared: 1 current")
+    assert "1 runs compared" in reconcile("--organisation", "progress", "--json").stderr
+
+
+def test_findings_go_above_the_progress_bar_of_their_terminal(
+    shared_stack: LocalStack, environment: pytest.MonkeyPatch, mocker: MockerFixture
+) -> None:
+    key = f"runs/terminal/{'x' * 120}/metadata.json"
+    shared_stack.upload(key, b"{}")
+    environment.setenv("FORCE_COLOR", "1")
+    mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=True)
+    result = reconcile("--organisation", "terminal")
+    assert f"missing       {key}  uploaded" in result.stderr
+    assert result.stdout.startswith("1 compared: ")
+    assert reconcile("--organisation", "terminal", "--json").stderr == ""
+
+
 def test_unversioned_objects_are_told_apart_by_their_entity_tags(
     shared_stack: LocalStack, record: Callable[..., Outcome]
 ) -> None:

@@ -172,7 +172,9 @@ def test_discarded_message_is_gone_and_the_others_are_not(send: Callable[..., st
     document = report("--discard", bad)
     assert (document["discarded"], document["left"]) == ([bad], 1)
     assert [message["message_id"] for message in report()["messages"]] == [other]
-    assert redrive("--discard", other).exit_code == 0
+    result = redrive("--discard", other)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("\n    discarded\n0 in the dead-letter queue\n")
     assert redrive().exit_code == 0
 
 

@@ -97,11 +97,13 @@ def test_size_limits_are_those_of_the_record(tmp_path: Path) -> None:
     assert validate(path).stdout == f"{path}: document: more than the {MAX_BYTES} bytes that are read\n"
     path.write_text(json.dumps({"parameters": {"x": "x" * 400_000}}))
     assert "shorten parameters or tags" in validate(path).stdout
+    path.write_text(json.dumps({"parameters": {"x": "x" * 400_000}, "name": ""}))
+    assert validate(path).stdout == f"{path}: /name: expected at least 1 character\n"
 
 
 def test_no_more_errors_are_told_than_a_record_lists(tmp_path: Path) -> None:
     path = tmp_path / "metadata.json"
-    path.write_text(json.dumps({"tags": {f"t{number}": number for number in range(50)}, "name": "", "model": {}}))
+    path.write_text(json.dumps({"parameters": [float("nan")], "tags": {f"t{number}": number for number in range(50)}}))
     assert len(validate(path).stdout.splitlines()) == 20
 
 
