@@ -99,6 +99,7 @@ def one_of_each(shared_stack: LocalStack, record: Callable[..., Outcome]) -> Cal
             "incomplete/data/metadata.json": b"a file of the run",
             "orphaned/data.csv": b"1",
             "bad id/metadata.json": b"{}",
+            "bad id, incomplete/data.csv": b"1",
             "/metadata.json": b"{}",
             "metadata.json": b"{}",
             "README": b"not below a run",
@@ -115,6 +116,7 @@ def one_of_each(shared_stack: LocalStack, record: Callable[..., Outcome]) -> Cal
             "orphaned": "orphaned",
             "unlisted": "orphaned",
             "bad id": "unrecordable",
+            "bad id, incomplete": "incomplete",
             "": "unrecordable",
         }
         return {f"{prefix}/{run}/metadata.json": state for run, state in states.items()} | {
@@ -134,7 +136,7 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     assert states(document) == expected
     assert len(document["findings"]) == len(expected)
     assert document["counts"] == {
-        "current": 2, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 1,
+        "current": 2, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 2,
     }  # fmt: skip
     assert (document["finished"], document["repaired"]) == (True, 0)
 
@@ -143,7 +145,7 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     *lines, summary, _ = result.stdout.splitlines()
     assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
     assert summary == (
-        "12 compared: 2 current, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 1 incomplete; 0 repaired"
+        "13 compared: 2 current, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 2 incomplete; 0 repaired"
     )
     assert result.stderr == ""
 

@@ -167,10 +167,15 @@ def test_messages_are_shown_again_even_if_looking_fails(
     assert len(receive(QueueUrl=queue, VisibilityTimeout=0)["Messages"]) == 1
 
 
-def test_discarded_message_is_gone_and_the_others_are_not(send: Callable[..., str]) -> None:
+def test_discarded_message_is_gone_and_the_others_are_not(shared_stack: LocalStack, send: Callable[..., str]) -> None:
     bad, other = send("bad"), send("other")
     document = report("--discard", bad)
     assert (document["discarded"], document["left"]) == ([bad], 1)
+    names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    attributes = shared_stack.sqs.get_queue_attributes(
+        QueueUrl=shared_stack.outputs["DeadLetterQueue"], AttributeNames=names
+    )["Attributes"]
+    assert attributes == {"ApproximateNumberOfMessages": "1", "ApproximateNumberOfMessagesNotVisible": "0"}
     assert [message["message_id"] for message in report()["messages"]] == [other]
     result = redrive("--discard", other)
     assert result.exit_code == 0
