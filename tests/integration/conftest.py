@@ -1,14 +1,18 @@
 """The stack of the template, in moto."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.loaders
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.stub import Stubber
 from moto import mock_aws
+from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
@@ -58,6 +62,26 @@ def shared_stack() -> Iterator[LocalStack]:
         # What is uploaded is recorded when a test says so.
         stack.s3.put_bucket_notification_configuration(Bucket=stack.outputs["RunsBucket"], NotificationConfiguration={})
         yield stack
+
+
+@pytest.fixture
+def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
+    """Lets sessions hand out one client of a service, whose requests are checked against the service
+    model, and go nowhere.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def stub(service: str) -> Stubber:
+            client = boto3.client(service)
+            make_client = boto3.Session.client
+
+            def choose(self: boto3.Session, name: str, **options: Any) -> Any:
+                return client if name == service else make_client(self, name, **options)
+
+            mocker.patch.object(boto3.Session, "client", choose)
+            return stack.enter_context(Stubber(client))
+
+        yield stub
 
 
 @pytest.fixture

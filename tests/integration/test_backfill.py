@@ -2,14 +2,12 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 from click.testing import CliRunner
-from pytest_mock import MockerFixture
 
 from handler.app import backfill_handler, lambda_handler
 from handler.s3 import S3
@@ -106,17 +104,9 @@ def test_1000_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_reco
 
 
 @pytest.fixture
-def s3control(stack: LocalStack, mocker: MockerFixture) -> Iterator[Stubber]:  # noqa: ARG001 - in its mock
-    """A client whose requests are checked against the service model, and go nowhere."""
-    client = boto3.client("s3control")
-    make_client = boto3.Session.client
-
-    def choose(self: boto3.Session, name: str, **options: Any) -> Any:
-        return client if name == "s3control" else make_client(self, name, **options)
-
-    mocker.patch.object(boto3.Session, "client", choose)
-    with Stubber(client) as stubber:
-        yield stubber
+def s3control(stack: LocalStack, stub_client: Callable[[str], Stubber]) -> Stubber:  # noqa: ARG001 - in its mock
+    """The command's client of S3 Batch Operations."""
+    return stub_client("s3control")
 
 
 def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stack: LocalStack) -> None:

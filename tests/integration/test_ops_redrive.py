@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner, Result
@@ -226,19 +225,11 @@ def test_second_move_is_not_taken_for_the_first(send: Callable[..., str], mocker
 
 
 @pytest.fixture
-def sqs(shared_stack: LocalStack, mocker: MockerFixture) -> Iterator[Stubber]:  # noqa: ARG001 - in its mock
-    """The command's client of SQS; its requests are checked against the service model, and go nowhere."""
-    client = boto3.client("sqs")
-    make_client = boto3.Session.client
-
-    def choose(self: boto3.Session, name: str, **options: Any) -> Any:
-        return client if name == "sqs" else make_client(self, name, **options)
-
-    mocker.patch.object(boto3.Session, "client", choose)
+def sqs(stub_client: Callable[[str], Stubber], mocker: MockerFixture) -> Stubber:
+    """The command's client of SQS, with ten messages to move."""
     mocker.patch.object(DeadLetters, "peek", autospec=True, return_value=[])
     mocker.patch.object(DeadLetters, "count", autospec=True, return_value=10)
-    with Stubber(client) as stubber:
-        yield stubber
+    return stub_client("sqs")
 
 
 def task(status: str, moved: int, started: int = 2, **fields: Any) -> dict[str, Any]:
