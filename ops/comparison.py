@@ -45,17 +45,12 @@ class Finding:
         """Whether something is wrong that was not repaired."""
         return self.outcome is None and self.state not in {State.CURRENT, State.INCOMPLETE}
 
-    @property
-    def uploaded_at(self) -> str | None:
-        """When the object was uploaded, as records spell it."""
-        return self.stored.last_modified.strftime("%Y-%m-%dT%H:%M:%SZ") if self.stored else None
-
     def as_json(self) -> dict[str, JSON]:
         """The finding for programs; what is absent is null."""
         return {
             "key": self.key,
             "state": self.state.value,
-            "uploaded_at": self.uploaded_at,
+            "uploaded_at": self.stored and self.stored.uploaded_at,
             "version_id": self.stored and self.stored.version_id,
             "etag": self.stored and self.stored.etag,
             "recorded_version_id": self.record and self.record.version_id,

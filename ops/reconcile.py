@@ -149,7 +149,7 @@ class _Report:
             click.echo(self._separator + encode(finding.as_json()), nl=False)
             self._separator = ","
             return
-        uploaded = f"  uploaded {finding.uploaded_at}" if finding.uploaded_at else ""
+        uploaded = f"  uploaded {finding.stored.uploaded_at}" if finding.stored else ""
         outcome = f"  → {finding.outcome}" if finding.outcome else ""
         line = f"{finding.state:<12}  {printable(finding.key)}{uploaded}{outcome}"
         if self._on_one_terminal:

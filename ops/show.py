@@ -45,6 +45,6 @@ def show(context: click.Context, stack: Stack, *, organisation: str, run: str, a
         if record:
             names = sorted(record, key=lambda name: (name not in _FIRST, name))
             echo_table(["attribute", "value"], flatten({name: record[name] for name in names}))
-        click.echo(_SENTENCES[finding.state].format(finding.uploaded_at))
+        click.echo(_SENTENCES[finding.state].format(stored and stored.uploaded_at))
     if not record:
         context.exit(FOUND)
