@@ -111,7 +111,7 @@ def _explain(upload: Upload, comparison: Comparison, bucket: str) -> str:
 
 def _tell(reports: list[dict[str, Any]], discarded: set[str], left: int) -> None:
     for report in reports:
-        click.echo(f"{report['message_id']}  sent {report['sent_at']}, received {report['received']} times")
+        click.echo(f"{report['message_id']}  sent {report['sent_at']}, received {report['received']}×")
         for text in [*report["keys"], *report["reasons"]]:
             click.echo(f"    {printable(text)}")
         if report["message_id"] in discarded:
