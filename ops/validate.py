@@ -3,11 +3,11 @@
 import click
 
 from handler.domain import JSON, Metadata, Run
+from handler.dynamodb_value import check_size
 from handler.errors import FieldError, InvalidMetadataError
 from handler.json_document import MAX_ERRORS
 from handler.keys import parse_key
 from handler.metadata import MAX_BYTES, parse_metadata
-from handler.recorder import check_size
 from ops.cli import FOUND, Command, json_option
 from ops.output import echo_json, printable
 
@@ -57,8 +57,7 @@ def check(body: bytes, run: Run | None) -> list[FieldError]:
         return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
     try:
         metadata, errors = parse_metadata(body, run)
-        if not errors:
-            check_size(_recorded_part(metadata))
+        errors += check_size(_recorded_part(metadata))
     except InvalidMetadataError as error:
         return list(error.errors)
     return errors[:MAX_ERRORS]

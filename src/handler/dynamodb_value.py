@@ -4,6 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 from handler.domain import JSON
+from handler.errors import FieldError
+
+# The limit of an item is 400 KiB; the rest holds the latest upload's own attributes and the
+# errors of a later one.
+_MAX_ACCEPTED_BYTES = 384 * 1024
 
 # Shared: they weigh next to nothing in an item, so that it may hold hundreds of thousands.
 _NULL, _TRUE, _FALSE = {"NULL": True}, {"BOOL": True}, {"BOOL": False}
@@ -43,3 +48,12 @@ def measure(value: JSON) -> int:
         case dict():
             return 3 + sum(1 + len(name.encode()) + measure(member) for name, member in value.items())
     return 3 + sum(1 + measure(member) for member in value)
+
+
+def check_size(accepted: JSON) -> list[FieldError]:
+    """The error of the attributes that an accepted document sets, if a record has no room for them."""
+    size = measure(accepted)
+    if size <= _MAX_ACCEPTED_BYTES:
+        return []
+    message = f"takes {size} bytes of the record, which holds {_MAX_ACCEPTED_BYTES}: shorten parameters or tags"
+    return [FieldError("", message)]

@@ -1,7 +1,7 @@
 """One upload, from the object to the record: read, validate, configure, record."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -9,11 +9,11 @@ from threading import Lock
 
 from handler.config import ModelConfig, Settings, build_model_config
 from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
-from handler.dynamodb_value import measure
+from handler.dynamodb_value import check_size
 from handler.errors import ContentionError, FieldError, InvalidMetadataError
 from handler.json_document import MAX_ERRORS, encode
 from handler.metadata import MAX_BYTES, parse_metadata
-from handler.runs import MAX_ACCEPTED_BYTES, RunTable
+from handler.runs import RunTable
 from handler.s3 import S3, StoredObject
 
 _MAX_SWAPS = 10
@@ -173,15 +173,6 @@ class Recorder:
                 yield FieldError(f"/files/{file.index}/path", f"no object {file.path} below the run's prefix")
             elif file.size not in (None, actual):
                 yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
-
-
-def check_size(accepted: Mapping[str, JSON]) -> list[FieldError]:
-    """The error of what a document sets in its record, if the record has no room for it."""
-    size = measure(accepted)
-    if size <= MAX_ACCEPTED_BYTES:
-        return []
-    message = f"takes {size} bytes of the record, which holds {MAX_ACCEPTED_BYTES}: shorten parameters or tags"
-    return [FieldError("", message)]
 
 
 @contextmanager

@@ -22,10 +22,6 @@ from handler.errors import AWSCallError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-MAX_ACCEPTED_BYTES = 384 * 1024
-"""How much of an item the attributes of an accepted upload may take. DynamoDB's limit is
-400 KiB; the rest holds the latest upload's own attributes and the errors of a later one."""
-
 # botocore lets through that an answer is not UTF-8.
 _FAULTS = (ClientError, BotoCoreError, UnicodeDecodeError)
 
