@@ -10,12 +10,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from handler.errors import RunRecorderError
 from local.__main__ import choose_handler
 from local.pictures import PICTURES, load_dashboard
 from local.stack import LocalStack
+from ops.__main__ import main
 from tests.integration.conftest import EVENTS, GOOD, SAMPLES
 from tests.integration.test_template import resolve, statements
 
@@ -258,6 +260,16 @@ def test_links_between_paragraphs_lead_somewhere() -> None:
     headings = {heading.lower() for heading in re.findall(r"^### (.+)", GUIDE, re.MULTILINE)}
     for guide in (GUIDE, (ROOT / "docs" / "events.md").read_text()):
         assert set(re.findall(r"\((?:operations\.md)?#(\w+)\)", guide)) <= headings
+
+
+def test_commands_of_the_guides_are_those_that_there_are() -> None:
+    texts = [(EVENTS.parent / name).read_text() for name in ("README.md", "docs/operations.md", "docs/events.md")]
+    lines = [line for text in texts for line in re.findall(r"(?:-m |`)ops (\S[^`#\n]*)", text)]
+    assert len(lines) > 10
+    for line in lines:
+        name, *arguments = line.split()
+        command = main.commands[name]
+        command.make_parser(click.Context(command, resilient_parsing=True)).parse_args(arguments)
 
 
 def test_dashboard_shows_every_alarm(alarms: dict[str, Any], widgets: list[dict[str, Any]]) -> None:
