@@ -269,7 +269,7 @@ def test_commands_of_the_guides_are_those_that_there_are() -> None:
     for line in lines:
         name, *arguments = line.split()
         command = main.commands[name]
-        command.make_parser(click.Context(command, resilient_parsing=True)).parse_args(arguments)
+        command.make_parser(click.Context(command)).parse_args(arguments)
 
 
 def test_dashboard_shows_every_alarm(alarms: dict[str, Any], widgets: list[dict[str, Any]]) -> None:
