@@ -173,7 +173,7 @@ def _parse_eventbridge(event: object) -> Upload:
 
 
 def _upload(bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object) -> Upload:
-    return Upload(
+    upload = Upload(
         bucket=bucket,
         key=key,
         run=parse_key(key),
@@ -182,6 +182,11 @@ def _upload(bucket: str, key: str, *, created: bool, version_id: object, etag: o
         etag=etag.strip('"') if isinstance(etag, str) and etag else None,
         sequencer=parse_sequencer(sequencer),
     )
+    try:  # JSON can escape a lone surrogate, but neither S3 nor the log could take it
+        f"{upload.bucket}{upload.key}{upload.version_id}".encode()
+    except UnicodeEncodeError as error:
+        raise UnknownEventError("a bucket, key or version that is not Unicode text") from error
+    return upload
 
 
 def _load(text: object, what: str) -> object:

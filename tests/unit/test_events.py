@@ -155,6 +155,18 @@ def test_bad_sqs_message_spoils_only_itself(
     assert len(good.uploads) == 1
 
 
+@pytest.mark.parametrize(
+    "fields", [{"key": "runs/\ud800"}, {"bucket": "b\udfff"}, {"versionId": "\udc00\ud800"}], ids=str
+)
+def test_message_with_a_lone_surrogate_spoils_only_itself(
+    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]], fields: dict[str, str]
+) -> None:
+    """JSON can escape it, but neither a request to S3 nor a line of the log can hold it."""
+    bad, good = parse_messages(sqs_event({"Records": [s3_record(**fields)]}, {"Records": [s3_record("\ud83d\ude00")]}))
+    assert str(bad.error) == "a bucket, key or version that is not Unicode text"
+    assert good.error is None
+
+
 def test_sqs_record_without_an_id_cannot_be_reported_and_raises() -> None:
     with pytest.raises(UnknownEventError, match="messageId"):
         parse_messages({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]})
