@@ -156,7 +156,10 @@ class Recorder:
             accepted = _describe(metadata, dict(self._build_config(run, metadata)), stored, sequencer)
         except InvalidMetadataError as error:
             return {}, list(error.errors)
-        return accepted, check_size(accepted)
+        errors = check_size(accepted)
+        if not errors:  # else it may be beyond writing out: 1E125 has 126 digits
+            accepted["config_sha256"] = hashlib.sha256(encode(accepted["config"]).encode()).hexdigest()
+        return accepted, errors
 
     def _find_missing_files(self, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
         declared = {run.prefix + file.path for file in files}
@@ -206,7 +209,6 @@ def _describe(metadata: Metadata, config: JSON, stored: StoredObject, sequencer:
     }
     return {
         "config": config,
-        "config_sha256": hashlib.sha256(encode(config).encode()).hexdigest(),
         "source": {name: value for name, value in source.items() if value is not None},
         "name": metadata.name,
         "created_at": metadata.created_at,
