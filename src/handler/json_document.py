@@ -4,11 +4,13 @@ Also the place that knows which values a DynamoDB item holds without loss. Limit
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
 
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 
 from handler.domain import JSON
 from handler.errors import FieldError, InvalidMetadataError
@@ -41,6 +43,8 @@ class _BadNumber(int):
 class _Repetitive(dict[str, JSON]):
     """An object in which names occur more than once; it keeps the last value of each."""
 
+    __slots__ = ("repeated",)
+
     repeated: list[str]
 
 
@@ -59,7 +63,7 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
         InvalidMetadataError: the text is not UTF-8, not JSON or nested beyond reading.
     """
     try:
-        decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        decoded = text if isinstance(text, str) else text.decode().removeprefix("\ufeff")
         value = json.loads(
             decoded,
             parse_int=_parse_number,
@@ -76,8 +80,8 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
     faultless: frozenset[type] = frozenset({int, bool, Decimal, type(None)})
     if not _SURROGATE_ESCAPE.search(decoded):
         faultless |= {str}
-    faults = [] if type(value) in faultless else _find_faults(value, faultless, level=1)
-    return value, [FieldError(*fault) for fault in faults]
+    faults = () if type(value) in faultless else _find_faults(value, faultless, level=1)
+    return value, [FieldError(*fault) for fault in islice(faults, MAX_ERRORS)]
 
 
 def encode(value: JSON) -> str:
@@ -131,8 +135,9 @@ def _parse_number(text: str) -> int | Decimal:
     significant = digits.rstrip("0")
     if len(significant) > _MAX_DIGITS:
         return _bad_number(f"a number of {len(significant)} significant digits; DynamoDB keeps {_MAX_DIGITS}")
-    # An exponent so long is out of range whatever it is, and int() may refuse to read it.
-    scale = int(exponent or 0) if len(exponent) < 10 else 10**9
+    power = exponent.lstrip("+-").lstrip("0")
+    # An exponent so long is out of range whatever its sign, and int() may refuse to read it.
+    scale = int(exponent or 0) if len(power) < 10 else 10**9
     magnitude = scale - len(fraction) + len(digits) - 1
     if not _MIN_EXPONENT <= magnitude <= _MAX_EXPONENT:
         return _bad_number("a number beyond DynamoDB's range of 1E-130 to 9.99E+125")
@@ -141,35 +146,39 @@ def _parse_number(text: str) -> int | Decimal:
     return int(number) if is_whole else number
 
 
+@functools.lru_cache
 def _bad_number(fault: str) -> _BadNumber:
+    """One and the same for a fault, since a document may consist of them."""
     number = _BadNumber()
     number.fault = fault
     return number
 
 
-def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> list[Fault]:
-    """At most `MAX_ERRORS` faults of a value that is of none of the faultless types.
+def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> Iterator[Fault]:
+    """The faults of a value that is of none of the faultless types, one by one: a document
+    may have more of them than there is memory to list them all.
 
     Most documents have none. So a value whose type cannot have any costs no call, and a
     pointer is put together from its end, on the way back from a fault.
     """
     if isinstance(value, _BadNumber):
-        return [("", value.fault)]
-    if isinstance(value, str):
-        return [("", "a lone surrogate, which is not Unicode text")] if _SURROGATE.search(value) else []
-    if value and level == _MAX_LEVEL:
-        return [("", f"nested deeper than the {_MAX_LEVEL} levels that can be recorded")]
-    faults = list(_find_name_faults(value, faultless)) if isinstance(value, dict) else []
-    members: Iterable[tuple[str | int, JSON]] = value.items() if isinstance(value, dict) else enumerate(value)
-    for token, member in members:
-        if len(faults) >= MAX_ERRORS:
-            break
-        if type(member) not in faultless:
-            faults += [(pointer(token, rest), text) for rest, text in _find_faults(member, faultless, level + 1)]
-    return faults[:MAX_ERRORS]
+        yield "", value.fault
+    elif isinstance(value, str):
+        if _SURROGATE.search(value):
+            yield "", "a lone surrogate, which is not Unicode text"
+    elif value and level == _MAX_LEVEL:
+        yield "", f"nested deeper than the {_MAX_LEVEL} levels that can be recorded"
+    else:
+        if isinstance(value, dict):
+            yield from _find_name_faults(value, faultless)
+        members: Iterable[tuple[str | int, JSON]] = value.items() if isinstance(value, dict) else enumerate(value)
+        for token, member in members:
+            if type(member) not in faultless:
+                for rest, text in _find_faults(member, faultless, level + 1):
+                    yield pointer(token, rest), text
 
 
-def _find_name_faults(value: dict[str, JSON], faultless: frozenset[type]) -> Iterable[Fault]:
+def _find_name_faults(value: dict[str, JSON], faultless: frozenset[type]) -> Iterator[Fault]:
     if isinstance(value, _Repetitive):
         for name in value.repeated:
             yield pointer(name), "the name occurs more than once in its object"

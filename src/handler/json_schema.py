@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from handler.domain import JSON
-from handler.json_document import Fault, pointer
+from handler.json_document import MAX_ERRORS, Fault, pointer
 
 Schema = Mapping[str, Any]
 
@@ -34,8 +35,12 @@ _TYPE_NAMES = {"string": "a string", "object": "an object", "array": "an array",
 
 
 def find_faults(schema: Schema, value: JSON) -> list[Fault]:
-    """Every fault of a value: where, as a pointer relative to it, and what is expected."""
-    return [fault for keyword, argument in schema.items() for fault in _KEYWORDS[keyword](argument, value)]
+    """At most `MAX_ERRORS` faults of a value: where, as a pointer relative to it, and what is expected.
+
+    A document may have more than there is memory to list them all, so none is sought beyond.
+    """
+    faults = (fault for keyword, argument in schema.items() for fault in _KEYWORDS[keyword](argument, value))
+    return list(islice(faults, MAX_ERRORS))
 
 
 def _fault(message: str) -> list[Fault]:
@@ -113,11 +118,11 @@ def _max_items(limit: int, value: JSON) -> Iterable[Fault]:
 
 
 def _inside(members: Iterable[tuple[str | int, Schema, JSON]]) -> Iterable[Fault]:
-    return [
+    return (
         (pointer(token, rest), message)
         for token, schema, member in members
         for rest, message in find_faults(schema, member)
-    ]
+    )
 
 
 def _annotation(_text: str, _value: JSON) -> Iterable[Fault]:

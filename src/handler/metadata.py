@@ -11,7 +11,7 @@ from typing import Any
 
 from handler.domain import JSON, DeclaredFile, Metadata, Model, Run
 from handler.errors import FieldError
-from handler.json_document import decode, pointer
+from handler.json_document import MAX_ERRORS, decode, pointer
 from handler.json_schema import find_faults
 
 MAX_BYTES = 1_048_576
@@ -33,18 +33,19 @@ def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldEr
             None if there is no key yet.
 
     Returns:
-        The metadata and every error. A field or a file that has an error is absent from the
-        metadata, so that what depends on the others can still be checked.
+        The metadata and at most `MAX_ERRORS` errors. A field or a file that has an error is
+        absent from the metadata, so that what depends on the others can still be checked;
+        with as many errors as that, all are.
 
     Raises:
         InvalidMetadataError: the body is not UTF-8 or not JSON; there are no fields.
     """
     document, errors = decode(body)
     errors += [FieldError(*fault) for fault in find_faults(load_schema(), document)]
-    if not isinstance(document, dict):
-        return Metadata(), errors
-    if run:
+    if run and isinstance(document, dict):
         errors += _compare_ids(document, run)
+    if not isinstance(document, dict) or len(errors) >= MAX_ERRORS:
+        return Metadata(), errors[:MAX_ERRORS]
     return _from_document(document, {error.path for error in errors}), errors
 
 
