@@ -2,10 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from threading import Lock
 
 from handler.config import ModelConfig, Settings, build_model_config
 from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
@@ -15,9 +13,9 @@ from handler.json_document import MAX_ERRORS, encode
 from handler.metadata import MAX_BYTES, parse_metadata
 from handler.runs import RunTable
 from handler.s3 import S3, StoredObject
+from handler.turns import Turns
 
 _MAX_SWAPS = 10
-_LARGE_BYTES = 64 * 1024
 _PATIENCE = 5  # seconds
 
 
@@ -54,8 +52,8 @@ class Recorder:
         self._s3 = s3
         self._table = table
         self._build_config = build_config
-        self._reading = Lock()
-        self._writing = Lock()
+        self._reading = Turns()
+        self._writing = Turns(_PATIENCE)
 
     def handle(self, upload: Upload) -> Result:
         """Brings the record up to this upload.
@@ -75,7 +73,7 @@ class Recorder:
             if stored is None:
                 return _GONE
             entry = self._evaluate(upload, upload.run, stored, upload.sequencer)
-            with _turn(self._writing, stored, _PATIENCE):
+            with self._writing.take(stored.size):
                 outcome = self._table.record(entry)
             if outcome is not None:
                 return Result(outcome, entry.errors if outcome is Outcome.REJECTED else ())
@@ -98,7 +96,7 @@ class Recorder:
             if seen and is_known and (stored.version_id or seen.uploaded_at == stored.uploaded_at):
                 return Result(Outcome.DUPLICATE)
             entry = self._evaluate(upload, run, stored, upload.sequencer if _names(upload, stored) else None)
-            with _turn(self._writing, stored, _PATIENCE):
+            with self._writing.take(stored.size):
                 is_replaced = self._table.replace(seen, entry)
             if is_replaced:
                 return Result(Outcome.DUPLICATE) if is_known else Result(entry.outcome, entry.errors)
@@ -134,7 +132,7 @@ class Recorder:
         """
         if stored.body is None:
             raise InvalidMetadataError([FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")])
-        with _turn(self._reading, stored):
+        with self._reading.take(stored.size):
             metadata, errors = parse_metadata(stored.body, run)
             accepted, refusals = self._configure(run, metadata, stored, sequencer)
             files = metadata.files
@@ -176,20 +174,6 @@ class Recorder:
                 yield FieldError(f"/files/{file.index}/path", f"no object {file.path} below the run's prefix")
             elif file.size not in (None, actual):
                 yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
-
-
-@contextmanager
-def _turn(lock: Lock, stored: StoredObject, seconds: float = -1) -> Iterator[None]:
-    """To be held while a document is unfolded in memory, where it may take a hundred times its
-    size: large ones take turns, since side by side they would not all fit. Where a turn waits
-    for the network, the others wait for it no longer than these seconds.
-    """
-    is_held = stored.size > _LARGE_BYTES and lock.acquire(timeout=seconds)
-    try:
-        yield
-    finally:
-        if is_held:
-            lock.release()
 
 
 def _names(upload: Upload, stored: StoredObject) -> bool:

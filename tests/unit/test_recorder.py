@@ -387,15 +387,20 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)
 
 
+@pytest.mark.parametrize("sequencer", [SEQUENCER, None])
 def test_large_documents_take_turns_and_others_do_not_wait(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+    recorder: Recorder,
+    upload: Callable[..., Upload],
+    store: Callable[..., None],
+    dynamodb_client: MagicMock,
+    sequencer: str | None,
 ) -> None:
     written: list[str] = []
     others: list[threading.Thread] = []
 
     def handle(name: str, size: int) -> threading.Thread:
         store(json.dumps(MODEL).encode().ljust(size))
-        thread = threading.Thread(target=recorder.handle, args=(upload(key=name, sequencer=SEQUENCER),))
+        thread = threading.Thread(target=recorder.handle, args=(upload(key=name, sequencer=sequencer),))
         thread.start()
         return thread
 
@@ -414,31 +419,25 @@ def test_large_documents_take_turns_and_others_do_not_wait(
     assert written == ["small", "first", "second"]
 
 
-def test_large_unsequenced_documents_take_turns(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
-) -> None:
-    store(json.dumps(MODEL).encode().ljust(100_000))
-    written: list[bool] = []
-    dynamodb_client.update_item.side_effect = lambda **_: written.append(recorder._writing.locked()) or {}  # noqa: SLF001
-    assert recorder.handle(upload()) == Result(Outcome.RECORDED)
-    assert written == [True]
+@pytest.fixture
+def impatience(mocker: MockerFixture) -> None:
+    mocker.patch("handler.recorder._PATIENCE", 0.1)
 
 
 def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
+    impatience: None,  # noqa: ARG001
     recorder: Recorder,
     upload: Callable[..., Upload],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
-    mocker: MockerFixture,
 ) -> None:
-    mocker.patch("handler.recorder._PATIENCE", 0.1)
     store(json.dumps(MODEL).encode().ljust(100_000))
     hangs, over = threading.Event(), threading.Event()
 
     def write(**_: object) -> dict[str, Any]:
         if not hangs.is_set():
             hangs.set()
-            over.wait(timeout=60)
+            over.wait(timeout=30)
         return {}
 
     dynamodb_client.update_item.side_effect = write
