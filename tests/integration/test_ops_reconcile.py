@@ -383,7 +383,9 @@ def test_progress_is_shown_on_standard_error_alone(
     record: Callable[..., Outcome], environment: pytest.MonkeyPatch
 ) -> None:
     record("progress", "run")
-    environment.setenv("FORCE_COLOR", "1")  # by which rich takes standard error for a terminal
+    # By which rich takes standard error for a terminal, and for one that can move its cursor.
+    environment.setenv("FORCE_COLOR", "1")
+    environment.setenv("TERM", "xterm")
     result = reconcile("--organisation", "progress")
     assert "1 runs compared" in result.stderr
     assert result.stdout.startswith("1 compared: 1 current")
