@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := -m pip --disable-pip-version-check install --quiet
-UV := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
+INSTALL := $(BIN)/uv pip install --quiet --python
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve pictures test lint scan unit integration soak bench lock clean
@@ -41,20 +41,19 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
 
-soak: $(VENV)/dev.done ## Try more schedules, histories, and inputs than `make test` has time for
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_,interleavings.py histories.py)
+soak: $(VENV)/dev.done ## Try more schedules, histories and inputs than `make test` has time for
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_,interleavings.py histories.py backfill.py)
 
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
-lock: $(VENV)/local.done ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/python $(INSTALL) uv
-	$(UV) pyproject.toml --output-file requirements.txt
-	$(UV) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
-	$(UV) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
-	$(UV) --group bench --constraint requirements.txt --output-file requirements-bench.txt
-	$(UV) --group sam --output-file requirements-sam.txt
-	$(UV) --group checkov --output-file requirements-checkov.txt
+lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
+	$(COMPILE) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
+	$(COMPILE) --group bench --constraint requirements.txt --output-file requirements-bench.txt
+	$(COMPILE) --group sam --output-file requirements-sam.txt
+	$(COMPILE) --group checkov --output-file requirements-checkov.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
@@ -62,14 +61,15 @@ clean: ## Remove what the other targets made
 # The .pth file puts src/ on the environment's path, as an editable install would.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
 	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
 
 $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(BIN)/python $(INSTALL) --requirement $<
+	$(INSTALL) $(BIN)/python --requirement $<
 	@touch $@
 
 # Tools with pins of their own get environments of their own.
 $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements-%.txt $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/$*
-	$(VENV)/$*/bin/python $(INSTALL) --requirement $<
+	$(INSTALL) $(VENV)/$*/bin/python --requirement $<
 	@touch $@
