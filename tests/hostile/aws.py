@@ -1,0 +1,115 @@
+"""S3 and DynamoDB in memory: fast enough for thousands of inputs, strict about what they are asked to keep.
+
+Conditions of writes are not looked at. Every write is the latest.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+from handler import app
+from handler.domain import Run
+
+Item = dict[str, Any]
+
+
+@contextmanager
+def fake_aws(objects: dict[str, bytes]) -> Iterator[dict[Run, Item]]:
+    """Clients that know these objects, by key, and nothing else; the records that are written."""
+    table = Table()
+    clients = {"s3": Bucket(objects), "dynamodb": table}
+    app._connect.cache_clear()  # noqa: SLF001 - clients of another example must not serve this one
+    with patch("boto3.client", lambda name, **_: clients[name]):
+        yield table.items
+    app._connect.cache_clear()  # noqa: SLF001
+
+
+class Bucket:
+    """What the recorder asks S3 for."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self._objects = objects
+
+    def get_object(self, *, Bucket: str, Key: str, VersionId: str = "null") -> dict[str, Any]:  # noqa: N803 - as boto3
+        """The object, whatever version is asked for."""
+        _check_text(Bucket, Key, VersionId)
+        if Key not in self._objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
+        body = self._objects[Key]
+        return {
+            "Body": StreamingBody(io.BytesIO(body), len(body)),
+            "ContentLength": len(body),
+            "ETag": f'"{len(body)}"',
+            "LastModified": datetime(2026, 11, 20, tzinfo=UTC),
+            "VersionId": VersionId,
+        }
+
+    def get_paginator(self, operation: str) -> "Bucket":
+        """Itself."""
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - as boto3
+        """One page."""
+        _check_text(Bucket, Prefix)
+        keys = sorted(key for key in self._objects if key.startswith(Prefix))
+        yield {"Contents": [{"Key": key, "Size": len(self._objects[key])} for key in keys], "IsTruncated": False}
+
+
+class Table:
+    """What the recorder asks DynamoDB for; refuses what an item could not hold."""
+
+    def __init__(self) -> None:
+        self.items: dict[Run, Item] = {}
+
+    def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803 - as boto3
+        """The record, if there is one."""
+        run = _identify(Key)
+        return {"Item": self.items[run]} if run in self.items else {}
+
+    def update_item(self, *, Key: Item, ExpressionAttributeValues: Item, **_: Any) -> None:  # noqa: N803 - as boto3
+        """Takes all values as the attributes of their names."""
+        values = {name[1:]: value for name, value in ExpressionAttributeValues.items() if ":seen_" not in name}
+        item = Key | values
+        assert sum(len(name.encode()) + _weigh(value) for name, value in item.items()) <= 400 * 1024
+        self.items[_identify(Key)] = item
+
+
+def _identify(key: Item) -> Run:
+    return Run(key["organisation_id"]["S"], key["run_id"]["S"])
+
+
+def _check_text(*texts: str) -> None:
+    for text in texts:
+        text.encode()
+
+
+def _weigh(attribute: Item, level: int = 1) -> int:
+    """The bytes of an attribute value that DynamoDB takes as it is.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    """
+    assert level <= 32
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S":
+            return len(value.encode())
+        case "N":
+            number = Decimal(value)
+            digits = len(number.as_tuple().digits)
+            assert digits <= 38
+            assert not number or -130 <= number.adjusted() <= 125
+            return 1 + (digits + 1) // 2
+        case "M":
+            assert all(1 <= len(name.encode()) <= 65_535 for name in value)
+            return 3 + sum(1 + len(name.encode()) + _weigh(member, level + 1) for name, member in value.items())
+        case "L":
+            return 3 + sum(1 + _weigh(member, level + 1) for member in value)
+    return 1

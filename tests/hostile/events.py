@@ -1,0 +1,165 @@
+"""What must hold of any event: keys decoded once, runs by the grammar, and no surprise."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote_plus
+
+from handler.domain import Run, Upload
+from handler.errors import UnknownEventError
+from handler.events import Message, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+
+_LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+
+
+def check_event(event: Any) -> list[Upload]:
+    """The uploads that an event names, to either entry point, if it is a known one."""
+    messages: list[Message] = []
+    for parse in (parse_messages if is_from_sqs(event) else _parse_directly, parse_tasks):
+        try:
+            messages += parse(event)
+        except UnknownEventError as error:
+            _check_error(error)
+    texts = list(_find_texts(event))
+    encoded = {text for name, text in texts if name in {"key", "s3Key"}}
+    keys = encoded | set(map(form_decode, encoded))
+    for message in messages:
+        assert not (message.error and message.uploads)
+        assert message.error or message.uploads or ("Event", "s3:TestEvent") in texts
+        if message.error:
+            _check_error(message.error)
+        for upload in message.uploads:
+            _check_upload(upload, keys)
+    return [upload for message in messages for upload in message.uploads]
+
+
+def check_text(text: str) -> None:
+    """Any text as an event, which Lambda hands over only if it is JSON, and as the body of a message."""
+    _check_body(text)
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    check_event(event)
+
+
+def _check_body(body: str) -> None:
+    """A message that stands beside the body's is as it is alone."""
+    event = {
+        "Records": [sqs_record("bad", body), sqs_record("good", json.dumps(notification("runs/a/b/metadata.json")))]
+    }
+    check_event(event)
+    bad, good = parse_messages(event)
+    assert (bad.message_id, good.message_id) == ("bad", "good")
+    assert [upload.run for upload in good.uploads] == [Run("a", "b")]
+    check_event(sns_event(body))
+
+
+def check_key(key: str) -> None:
+    """A key arrives as it was in S3 by every way, and what looks encoded twice is decoded once."""
+    _check_keys(json.dumps(notification(quote_plus(key))), key)
+    _check_keys(json.dumps(notification(key)), form_decode(key))
+    _check_keys(json.dumps(eventbridge_event(key)), key)
+    for encoded, decoded in ((quote_plus(key), key), (key, form_decode(key))):
+        ((upload,),) = [message.uploads for message in parse_tasks(batch_event(encoded))]
+        assert (upload.key, upload.run) == (decoded, run_of(decoded))
+
+
+def _check_keys(body: str, key: str) -> None:
+    events = [json.loads(body), {"Records": [sqs_record("1", body)]}]
+    if "Records" in events[0]:
+        events += [
+            sns_event(body),
+            {"Records": [sqs_record("1", json.dumps({"Type": "Notification", "Message": body}))]},
+        ]
+    for event in events:
+        (upload,) = check_event(event)
+        assert (upload.key, upload.run) == (key, run_of(key))
+
+
+def notification(key: str, bucket: str = "b") -> Any:
+    """An S3 notification that names a key, as it is encoded."""
+    s3 = {"bucket": {"name": bucket}, "object": {"key": key, "versionId": "v", "sequencer": "1"}}
+    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
+    return {"Records": [record]}
+
+
+def eventbridge_event(key: str) -> Any:
+    """An event of EventBridge."""
+    return {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "b"}, "object": {"key": key}},
+    }
+
+
+def sqs_record(message_id: str, body: str) -> Any:
+    """A message."""
+    return {"eventSource": "aws:sqs", "messageId": message_id, "body": body}
+
+
+def sns_event(message: str) -> Any:
+    """An event of SNS."""
+    return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}
+
+
+def batch_event(key: str) -> Any:
+    """An invocation by S3 Batch Operations with one task."""
+    task = {"taskId": "1", "s3Key": key, "s3Bucket": "b"}
+    return {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
+
+
+def run_of(key: str) -> Run | None:
+    """The run of a key by the letter of the grammar, without a regular expression."""
+    match key.split("/"):
+        case ["runs", organisation_id, run_id, "metadata.json"] if _is_id(organisation_id) and _is_id(run_id):
+            return Run(organisation_id, run_id)
+    return None
+
+
+def form_decode(text: str) -> str:
+    """A form-encoded text, decoded once, byte by byte."""
+    encoded = text.replace("+", " ").encode("utf-8", "surrogatepass")
+    decoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode()), encoded)
+    return decoded.decode("utf-8", "replace")
+
+
+def _parse_directly(event: Any) -> list[Message]:
+    return [Message("", tuple(parse_uploads(event)))]
+
+
+def _check_error(error: UnknownEventError) -> None:
+    assert 1 <= len(str(error).encode()) < 1_000
+
+
+def _check_upload(upload: Upload, keys: set[str]) -> None:
+    assert upload.key in keys
+    assert upload.run == run_of(upload.key)
+    for text in (upload.bucket, upload.key, upload.version_id or ""):
+        text.encode()
+    if upload.sequencer is not None:
+        assert re.fullmatch("[0-9A-F]{32}", upload.sequencer)
+
+
+def _is_id(text: str) -> bool:
+    return text[:1] in _LETTERS_AND_DIGITS and len(text) <= 128 and set(text) <= _LETTERS_AND_DIGITS | set("._:=@+~-")
+
+
+def _find_texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in an event, and in the JSON that is text in it, with the name that it goes by."""
+    if isinstance(value, str):
+        yield name, value
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return
+    members = (
+        value.items()
+        if isinstance(value, dict)
+        else ((name, member) for member in value)
+        if isinstance(value, list)
+        else ()
+    )
+    for name_within, member in members:
+        yield from _find_texts(member, name_within)
