@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve pictures test lint scan unit integration soak bench lock clean
+.PHONY: help run serve pictures test lint scan unit integration soak fuzz bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -41,8 +42,18 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
 
-soak: $(VENV)/dev.done ## Try more schedules, histories and inputs than `make test` has time for
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_,interleavings.py histories.py backfill.py)
+soak: $(VENV)/dev.done ## Try more schedules, histories, runs and inputs than `make test` has time for
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_, \
+		interleavings.py histories.py hostile_input.py large_input.py backfill.py)
+
+fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Look for documents and events that break the rules, for SECONDS=600
+	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events
+
+# An input that breaks a rule is kept beside the corpus, which grows from one run to the next.
+fuzz-%:
+	@mkdir -p tests/fuzz/corpus/$*
+	@$(BIN)/python -m tests.fuzz.$* -max_total_time=$(SECONDS) -max_len=16384 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=tests/fuzz/corpus/$*- tests/fuzz/corpus/$* events
 
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
@@ -54,6 +65,7 @@ lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) --group bench --constraint requirements.txt --output-file requirements-bench.txt
 	$(COMPILE) --group sam --output-file requirements-sam.txt
 	$(COMPILE) --group checkov --output-file requirements-checkov.txt
+	$(COMPILE) --group fuzz --output-file requirements-fuzz.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache

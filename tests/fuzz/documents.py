@@ -1,0 +1,18 @@
+"""Fuzzes documents: any bytes that are uploaded as metadata.json."""
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["handler"]):
+    from tests.hostile.documents import check_document
+    from tests.hostile.mutation import mutate_json
+
+
+def check(data: bytes) -> None:
+    check_document(data)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, check, custom_mutator=lambda *arguments: mutate_json(*arguments, atheris.Mutate))
+    atheris.Fuzz()

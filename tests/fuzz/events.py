@@ -1,0 +1,20 @@
+"""Fuzzes events: any text as an event, as the body of a message within one, and as a key."""
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["handler"]):
+    from tests.hostile.events import check_key, check_text
+    from tests.hostile.mutation import mutate_json
+
+
+def check(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    check_text(text)
+    check_key(text[:400])  # longer than the longest key of a run
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, check, custom_mutator=lambda *arguments: mutate_json(*arguments, atheris.Mutate))
+    atheris.Fuzz()
