@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/uv pip install --quiet --python
+INSTALL := -m pip --disable-pip-version-check install --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 SECONDS ?= 600
 
@@ -59,6 +59,7 @@ bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possi
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
 lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/python $(INSTALL) uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
@@ -73,15 +74,14 @@ clean: ## Remove what the other targets made
 # The .pth file puts src/ on the environment's path, as an editable install would.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
 	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
 
 $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(INSTALL) $(BIN)/python --requirement $<
+	$(BIN)/python $(INSTALL) --requirement $<
 	@touch $@
 
 # Tools with pins of their own get environments of their own.
 $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements-%.txt $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/$*
-	$(INSTALL) $(VENV)/$*/bin/python --requirement $<
+	$(VENV)/$*/bin/python $(INSTALL) --requirement $<
 	@touch $@
