@@ -44,7 +44,7 @@ integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sam
 
 soak: $(VENV)/dev.done ## Try more schedules, histories, runs and inputs than `make test` has time for
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_, \
-		interleavings.py histories.py hostile_input.py large_input.py backfill.py)
+		interleavings.py histories.py faults.py hostile_input.py large_input.py backfill.py)
 
 fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Look for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events
