@@ -102,6 +102,14 @@ def _replace(tree: list[Any], random: Random) -> None:
     holder[place] = copy.deepcopy(random.choice(VALUES))
 
 
+def _insert_inside(tree: list[Any], random: Random) -> None:
+    texts = [(holder, place) for holder, place in _places(tree) if type(holder[place]) is str]
+    if texts:
+        holder, place = random.choice(texts)
+        cut = random.randrange(len(holder[place]) + 1)
+        holder[place] = holder[place][:cut] + random.choice(PIECES) + holder[place][cut:]
+
+
 def _transplant(tree: list[Any], random: Random) -> None:
     places = list(_places(tree))
     holder, place = random.choice(places)
@@ -138,7 +146,8 @@ def _change_members(tree: list[Any], random: Random) -> None:
 
 
 _CHANGES: list[Callable[[list[Any], Random], None]] = [
-    _replace, _replace, _replace, _transplant, _wrap, _encode_again, _change_members, _change_members,
+    _replace, _replace, _replace, _insert_inside, _insert_inside, _transplant, _wrap, _encode_again,
+    _change_members, _change_members,
 ]  # fmt: skip
 
 
