@@ -47,14 +47,16 @@ class Dispatcher:
     """Handles all that an event names, so that nothing in it can fail or hold up the rest.
 
     ``seconds`` is how long the uploads of one event may take together, None for as long as
-    they need. What is not finished by then has failed; a thread that still waits for AWS is
-    left behind, and whatever it may yet write, its conditions keep the order.
+    they need. What is not finished by then has failed; the threads that still wait for AWS are
+    left behind with their pool, and whatever they may yet write, its conditions keep the order.
     """
 
     def __init__(self, recorder: Recorder, logger: Logger, metrics: Metrics) -> None:
         self._recorder = recorder
         self._logger = logger
         self._metrics = metrics
+        # Kept between invocations, since its threads are a part of what a run costs.
+        self._pool = ThreadPoolExecutor(WORKERS)
 
     def handle_uploads(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
         """The answer to each upload, in their order."""
@@ -75,12 +77,11 @@ class Dispatcher:
 
     def _handle_side_by_side(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
         """Each waits for the network, none for another."""
-        if not uploads:
-            return []
-        pool = ThreadPoolExecutor(min(WORKERS, len(uploads)))
-        handled = [pool.submit(self._recorder.handle, upload) for upload in uploads]
-        wait(handled, timeout=seconds)
-        pool.shutdown(wait=False, cancel_futures=True)
+        handled = [self._pool.submit(self._recorder.handle, upload) for upload in uploads]
+        if wait(handled, timeout=seconds).not_done:
+            for unfinished in handled:
+                unfinished.cancel()
+            self._pool = ThreadPoolExecutor(WORKERS)
         return [self._answer(upload, result) for upload, result in zip(uploads, handled, strict=True)]
 
     def _answer(self, upload: Upload, handled: Future[Result]) -> Answer:

@@ -292,13 +292,15 @@ def test_message_that_is_not_finished_in_time_fails_alone(
     assert metrics(output) == {"RunsRecorded": 2, "FailedEvents": 2}
 
 
-def test_upload_that_had_not_begun_in_time_never_begins(
+def test_upload_that_had_not_begun_in_time_never_begins_and_holds_up_no_other_event(
     s3_record: Callable[..., Any], sqs_event: Callable[..., Any], hang: Hang
 ) -> None:
     event = sqs_event(*[{"Records": [s3_record(key("slow"), sequencer="1")]}] * (WORKERS + 4))
     assert len(lambda_handler(event, context(500))["batchItemFailures"]) == WORKERS + 4
     for _ in range(WORKERS):
         assert hang.begun.acquire(timeout=60)
+    next_event = {"Records": [s3_record(key("good"), sequencer="1")]}
+    assert lambda_handler(next_event, context(10_000))["outcomes"][0]["outcome"] == "recorded"
     hang.over.set()
     assert not hang.begun.acquire(timeout=0.5)
 
