@@ -1,6 +1,6 @@
 """How many calls to AWS an upload takes: each is time, and money."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -12,14 +12,19 @@ SEQUENCER = "0055AED6DCD90281E5"
 
 
 @pytest.fixture
-def calls(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:  # noqa: ARG001
-    """The operations that the function calls, in their order."""
+def session(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:  # noqa: ARG001
+    """The session of which the function makes its clients."""
     session = boto3.Session()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    return session
+
+
+@pytest.fixture
+def calls(session: boto3.Session) -> list[str]:
+    """The operations that the function calls, in their order."""
     made: list[str] = []
     session.events.register("provide-client-params", lambda model, **_: made.append(model.name))
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
-    yield made
-    session.events.unregister("provide-client-params")
+    return made
 
 
 def test_sequenced_upload_takes_one_read_and_one_write(
@@ -70,3 +75,15 @@ def test_declared_files_take_one_listing(
 def test_other_objects_take_no_call(calls: list[str], notify: Callable[..., Any]) -> None:
     assert notify(key="runs/acme/run-0001/readings.csv")["outcome"] == "ignored"
     assert calls == []
+
+
+def test_calls_name_their_caller(
+    put_metadata: Callable[..., Any], session: boto3.Session, notify: Callable[..., Any]
+) -> None:
+    """CloudTrail and access logs show it, and boto3's version, by which AWS tells who has to upgrade."""
+    uploaded = put_metadata()
+    agents: list[bytes] = []
+    session.events.register_first("before-send", lambda request, **_: agents.append(request.headers["User-Agent"]))
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
+    assert len(agents) == 2
+    assert all(agent.decode().startswith(f"run-recorder Boto3/{boto3.__version__}") for agent in agents)
