@@ -16,6 +16,7 @@ from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
+from tests.integration.resolution import resolve
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
 SAMPLES = sorted(path for path in EVENTS.glob("*.json") if not path.name.endswith(".expected.json"))
@@ -38,6 +39,29 @@ def delete_records(stack: LocalStack) -> None:
     for item in stack.records():
         key = {name: item[name] for name in ("organisation_id", "run_id")}
         stack.dynamodb.delete_item(TableName=stack.outputs["RunsTable"], Key=key)
+
+
+@pytest.fixture(scope="session")
+def resources() -> dict[str, Any]:
+    """Those of a deployment with the template's defaults."""
+    return resolve({})
+
+
+@pytest.fixture(scope="session")
+def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The properties of the alarms, by their names in the template."""
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+@pytest.fixture
+def no_waiting(mocker: MockerFixture) -> None:
+    """Long polling of the dead-letter queue waits a second for what will not come."""
+    mocker.patch("ops.dead_letters._WAIT_SECONDS", 0)
+    mocker.patch("ops.dead_letters._POLL_SECONDS", 0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from local.stack import LocalStack
 from ops.__main__ import main
 from ops.dead_letters import DeadLetters
 
-pytestmark = pytest.mark.usefixtures("shared_stack")
+pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
 
 SOURCE, DESTINATION = "arn:aws:sqs:us-east-1:123456789012:dead", "arn:aws:sqs:us-east-1:123456789012:uploads"
 
@@ -28,13 +28,6 @@ def redrive(*arguments: str) -> Result:
 def report(*arguments: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(redrive("--json", *arguments).stdout)
     return document
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(mocker: MockerFixture) -> None:
-    """Long polling waits a second for what will not come."""
-    mocker.patch("ops.dead_letters._WAIT_SECONDS", 0)
-    mocker.patch("ops.dead_letters._POLL_SECONDS", 0)
 
 
 @pytest.fixture

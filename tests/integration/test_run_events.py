@@ -13,7 +13,7 @@ from moto.events.models import EventPattern
 
 from local.stack import LocalStack
 from tests.integration.conftest import EVENTS, GOOD, delete_records
-from tests.integration.test_template import resolve
+from tests.integration.resolution import resolve
 
 SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -12,60 +12,16 @@ from handler.config import load_settings
 from local.stack import LocalStack
 from local.template import translate
 from ops.backfill import REPORT_PREFIX
+from tests.integration.resolution import resolve, statements
 
 BUCKET_ARN = "arn:${AWS::Partition}:s3:::${AWS::StackName}-runs-${AWS::AccountId}-${AWS::Region}"
 EXISTING = {"ExistingRunsBucket": "legacy"}
 MODES = {"own bucket": {}, "existing bucket": EXISTING}
 
 
-def evaluate(value: Any, conditions: dict[str, bool], parameters: dict[str, Any]) -> Any:  # noqa: PLR0911
-    """A template's value with its conditions decided; what has no value is left out."""
-
-    def inner(part: Any) -> Any:
-        return evaluate(part, conditions, parameters)
-
-    match value:
-        case {"Fn::If": [name, yes, no]}:
-            return inner(yes if conditions[name] else no)
-        case {"Fn::Equals": [left, right]}:
-            return inner(left) == inner(right)
-        case {"Fn::Not": [condition]}:
-            return not inner(condition)
-        case {"Fn::And": [*terms]}:
-            return all(map(inner, terms))
-        case {"Condition": str(name)} if len(value) == 1:
-            return conditions[name]
-        case {"Ref": name} if name in parameters:
-            return parameters[name]
-        case dict():
-            return {name: inner(part) for name, part in value.items() if inner(part) != {"Ref": "AWS::NoValue"}}
-        case list():
-            return [inner(part) for part in value if inner(part) != {"Ref": "AWS::NoValue"}]
-    return value
-
-
-def resolve(overrides: dict[str, str]) -> dict[str, Any]:
-    """The resources that a deployment with these parameters has."""
-    template = translate(overrides)
-    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()} | overrides
-    conditions: dict[str, bool] = {}
-    for name, condition in template["Conditions"].items():
-        conditions[name] = evaluate(condition, conditions, parameters)
-    return {
-        name: evaluate({key: part for key, part in resource.items() if key != "Condition"}, conditions, parameters)
-        for name, resource in template["Resources"].items()
-        if conditions.get(resource.get("Condition"), True)
-    }
-
-
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
     return translate({})
-
-
-@pytest.fixture(scope="module")
-def resources() -> dict[str, Any]:
-    return resolve({})
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +32,6 @@ def properties(resources: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
 def each_mode(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {name: resource["Properties"] for name, resource in resolve(request.param).items()}
-
-
-def statements(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)

@@ -1,0 +1,323 @@
+"""The alarms: what they watch, whom they tell, and that the trouble each is for raises it and no other.
+
+The troubles are made in the local stack, and ended as docs/operations.md says. moto has no alarms and no
+Lambda service: what they would be told is taken from the queues, from what the function writes and from
+whether it raises, a minute at a time, and `tests.integration.cloudwatch` decides.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from moto.sqs.models import Queue, sqs_backends
+from pytest_mock import MockerFixture
+
+from handler.app import backfill_handler, lambda_handler
+from handler.errors import SettingsError
+from local.stack import LocalStack
+from local.template import REGION
+from ops.__main__ import main
+from tests.integration.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
+from tests.integration.conftest import GOOD
+from tests.integration.resolution import resolve, statements
+
+QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "UndeliveredEventsQueue"}
+
+
+def ops(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+class Watch:
+    """The local stack under a clock of its own, and what CloudWatch would know of it."""
+
+    def __init__(self, alarms: dict[str, Any], stack: LocalStack, read_output: Callable[[], str]) -> None:
+        self._alarms = alarms
+        self._stack = stack
+        self._read_output = read_output
+        self._samples: list[Sample] = []
+        self._minute = 0
+
+    def milliseconds(self) -> float:
+        """The time for SQS."""
+        return time.time() * 1000 + self._minute * 60_000
+
+    def raised(self) -> set[str]:
+        """The alarms that are raised now."""
+        return {each for each, alarm in self._alarms.items() if is_raised(alarm, self._samples, self._minute)}
+
+    def sample(self, alarm: str, value: float) -> None:
+        """Gives the metric that an alarm watches a value now."""
+        (metric,) = metrics_of(self._alarms[alarm])
+        self._samples.append((self._minute, metric, value))
+
+    def pass_minutes(self, minutes: int, *, throttled: bool = False) -> None:
+        """Lets time go by, in which Lambda hands what is in the queue to the function, or refuses to."""
+        for _ in range(minutes):
+            self._minute += 1
+            if throttled:
+                self.sample("RecorderThrottled", 1)
+            else:
+                self._poll()
+            for line in map(json.loads, self._read_output().splitlines()):
+                self._samples += [(self._minute, metric, value) for metric, value in read_metrics(line)]
+            self._look_at_queues()
+
+    def _poll(self) -> None:
+        is_polling = True
+        while is_polling:
+            try:
+                is_polling = bool(self._stack.deliver(lambda_handler))
+            except SettingsError:
+                self.sample("RecorderErrors", 1)
+
+    def _look_at_queues(self) -> None:
+        for alarm, output in QUEUES.items():
+            self.sample(alarm, len(self._queue(output).messages))
+        # As AWS defines ApproximateAgeOfOldestMessage: without what was received more than three times.
+        waiting = [each for each in self._queue("UploadsQueue")._messages if each.approximate_receive_count <= 3]  # noqa: SLF001
+        if waiting:
+            oldest = min(message.sent_timestamp for message in waiting)
+            self.sample("UploadsWaitTooLong", (self.milliseconds() - oldest) / 1000)
+
+    def _queue(self, output: str) -> Queue:
+        *_, account, queue = self._stack.outputs[output].split("/")
+        return sqs_backends[account][REGION].queues[queue]
+
+
+@pytest.fixture
+def watch(
+    alarms: dict[str, Any],
+    stack: LocalStack,
+    environment: pytest.MonkeyPatch,
+    mocker: MockerFixture,
+    capsys: pytest.CaptureFixture[str],
+    no_waiting: None,  # noqa: ARG001
+) -> Watch:
+    environment.setenv("POWERTOOLS_SERVICE_NAME", STACK)
+    watch = Watch(alarms, stack, lambda: capsys.readouterr().out)
+    mocker.patch("moto.sqs.models.unix_time_millis", watch.milliseconds)
+    return watch
+
+
+@pytest.fixture
+def upload(stack: LocalStack) -> Callable[..., None]:
+    def put(*runs: str, body: bytes = GOOD) -> None:
+        for run in runs:
+            stack.upload(f"runs/acme/{run}/metadata.json", body)
+
+    return put
+
+
+def test_no_alarm_is_raised_when_all_is_well(watch: Watch, upload: Callable[..., None]) -> None:
+    watch.pass_minutes(15)
+    assert watch.raised() == set()
+    upload(*(f"run-{number}" for number in range(10)))
+    watch.pass_minutes(15)
+    assert watch.raised() == set()
+    assert ops("reconcile").exit_code == 0
+
+
+def test_lost_table(
+    watch: Watch, stack: LocalStack, upload: Callable[..., None], environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("RUNS_TABLE", "no-such-table")
+    upload(*(f"run-{number}" for number in range(10)))
+    watch.pass_minutes(5)
+    assert watch.raised() == set()
+    watch.pass_minutes(5)
+    assert watch.raised() == {"UploadsFail"}
+    watch.pass_minutes(30)
+    assert watch.raised() == {"DeadLetterQueueNotEmpty"}
+    told = ops("redrive")
+    assert told.exit_code == 1
+    assert told.stdout.count("AWS failed, and there is no record yet: put it back") == 10
+
+    environment.setenv("RUNS_TABLE", stack.outputs["RunsTable"])
+    assert ops("redrive", "--start").exit_code == 0
+    watch.pass_minutes(1)
+    assert watch.raised() == set()
+    assert ops("reconcile").exit_code == 0
+
+
+def test_a_message_that_cannot_be_an_event(watch: Watch, stack: LocalStack, upload: Callable[..., None]) -> None:
+    sent = stack.sqs.send_message(QueueUrl=stack.outputs["UploadsQueue"], MessageBody="hello")
+    upload("run-0001")
+    watch.pass_minutes(30)
+    assert watch.raised() == set()
+    watch.pass_minutes(10)
+    assert watch.raised() == {"DeadLetterQueueNotEmpty"}
+    assert "it can never be recorded, discard it" in ops("redrive").stdout
+
+    assert ops("redrive", "--discard", sent["MessageId"]).exit_code == 0
+    watch.pass_minutes(1)
+    assert watch.raised() == set()
+
+
+def test_lambda_without_concurrency(watch: Watch, upload: Callable[..., None]) -> None:
+    upload("run-0001")
+    watch.pass_minutes(20, throttled=True)
+    assert watch.raised() == {"RecorderThrottled"}
+    watch.pass_minutes(5, throttled=True)
+    assert watch.raised() == {"RecorderThrottled", "UploadsWaitTooLong"}
+    assert ops("show", "acme", "run-0001").exit_code == 1
+
+    watch.pass_minutes(15)
+    assert watch.raised() == set()
+    assert ops("show", "acme", "run-0001").exit_code == 0
+
+
+def test_wrong_configuration(watch: Watch, upload: Callable[..., None], environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DEVELOPMENT", "maybe")
+    upload("run-0001")
+    watch.pass_minutes(10)
+    assert watch.raised() == {"RecorderErrors"}
+
+    environment.setenv("DEVELOPMENT", "false")
+    watch.pass_minutes(15)
+    assert watch.raised() == set()
+    assert ops("show", "acme", "run-0001").exit_code == 0
+
+
+def test_backfill_that_cannot_start(
+    watch: Watch, stack: LocalStack, upload: Callable[..., None], environment: pytest.MonkeyPatch
+) -> None:
+    upload("run-0001")
+    stack.sqs.purge_queue(QueueUrl=stack.outputs["UploadsQueue"])
+    environment.setenv("DEVELOPMENT", "maybe")
+    for _ in range(2):
+        with pytest.raises(SettingsError):
+            backfill_handler({"invocationSchemaVersion": "1.0", "invocationId": "i", "tasks": []}, None)
+        watch.sample("BackfillErrors", 1)
+        watch.pass_minutes(5)
+    assert watch.raised() == {"BackfillErrors"}
+    assert ops("reconcile").exit_code == 1
+
+    assert ops("reconcile", "--repair").exit_code == 0
+    watch.pass_minutes(15)
+    assert watch.raised() == set()
+
+
+def test_producer_of_bad_documents(watch: Watch, upload: Callable[..., None], tmp_path: Path) -> None:
+    document = tmp_path / "metadata.json"
+    document.write_bytes(b'{"model": {"name": "m"}, "tags": {"assay": 12}}')
+    upload(*(f"good-{number}" for number in range(7)))
+    upload("bad-0", "bad-1", "bad-2", body=document.read_bytes())
+    watch.pass_minutes(5)
+    assert watch.raised() == {"RunsRejected"}
+    rejected = json.loads(ops("list", "acme", "--status", "rejected", "--since", "1h", "--json").stdout)
+    assert {run["run_id"] for run in rejected["runs"]} == {"bad-0", "bad-1", "bad-2"}
+    for told in (ops("show", "acme", "bad-0"), ops("validate", str(document))):
+        assert "/tags/assay" in told.stdout
+        assert "expected a string, found an integer" in told.stdout
+
+    document.write_bytes(GOOD)
+    assert ops("validate", str(document)).exit_code == 0
+    upload("bad-0", "bad-1", "bad-2", body=document.read_bytes())
+    watch.pass_minutes(60)
+    assert watch.raised() == set()
+    assert json.loads(ops("list", "acme", "--status", "rejected", "--json").stdout)["runs"] == []
+
+
+def test_events_that_the_bus_refused(watch: Watch, stack: LocalStack, upload: Callable[..., None]) -> None:
+    """Moto has no pipes: the message that one leaves is put there by hand."""
+    upload("run-0001")
+    queue = stack.outputs["UndeliveredEventsQueue"]
+    stack.sqs.send_message(QueueUrl=queue, MessageBody="{}")
+    watch.pass_minutes(1)
+    assert watch.raised() == {"EventsNotDelivered"}
+    assert "run-0001" in ops("list", "acme", "--since", "1h").stdout
+
+    stack.sqs.purge_queue(QueueUrl=queue)
+    watch.pass_minutes(1)
+    assert watch.raised() == set()
+
+
+def test_alarms_watch_what_the_dead_letters_the_queue_and_the_functions_tell(alarms: dict[str, Any]) -> None:
+    watched = {
+        alarm: (properties["MetricName"], name(properties["Dimensions"][0]["Value"]), properties["Threshold"])
+        for alarm, properties in alarms.items()
+        if "MetricName" in properties
+    }
+    assert watched == {
+        "DeadLetterQueueNotEmpty": ("ApproximateNumberOfMessagesVisible", "DeadLetterQueue.QueueName", 0),
+        "UploadsWaitTooLong": ("ApproximateAgeOfOldestMessage", "UploadsQueue.QueueName", 1200),
+        "UploadsFail": ("FailedEvents", STACK, 10),
+        "RecorderErrors": ("Errors", "RecorderFunction", 0),
+        "BackfillErrors": ("Errors", "BackfillFunction", 0),
+        "RecorderThrottled": ("Throttles", "RecorderFunction", 0),
+        "EventsNotDelivered": ("ApproximateNumberOfMessagesVisible", "UndeliveredEventsQueue.QueueName", 0),
+    }
+
+
+def test_message_that_fails_alone_does_not_count_as_waiting_too_long(
+    resources: dict[str, Any], alarms: dict[str, Any]
+) -> None:
+    """SQS leaves it out of the age from its fourth delivery on."""
+    hidden = resources["UploadsQueue"]["Properties"]["VisibilityTimeout"]
+    assert alarms["UploadsWaitTooLong"]["Threshold"] > 3 * hidden
+
+
+@pytest.mark.parametrize(
+    ("recorded", "rejected", "alarmed"),
+    [
+        (None, None, False),
+        (1, 1, False),
+        (0, 9, False),
+        (None, 10, True),
+        (8, 2, False),
+        (7, 3, True),
+        (1000, None, False),
+        (700, 300, True),
+    ],
+)
+def test_share_of_rejected_runs_alarms_from_ten_runs_on(
+    alarms: dict[str, Any], recorded: int | None, rejected: int | None, alarmed: bool
+) -> None:
+    """In one hour; None is an hour without data of that metric."""
+    alarm = alarms["RunsRejected"]
+    watched = {metric[1]: metric for metric in metrics_of(alarm)}
+    values = {"RunsRecorded": recorded, "RunsRejected": rejected}
+    samples = [(1, watched[metric], value) for metric, value in values.items() if value is not None]
+    assert is_raised(alarm, samples, 60) is alarmed
+    assert not is_raised(alarm, samples, 61)
+
+
+@pytest.fixture(scope="module")
+def with_address() -> dict[str, Any]:
+    """The resources of a deployment with somebody to mail to."""
+    return resolve({"AlarmEmail": "oncall@example.com"})
+
+
+def test_alarms_mail_when_they_begin_and_end_if_there_is_an_address(
+    with_address: dict[str, Any], alarms: dict[str, Any]
+) -> None:
+    for alarm in alarms:
+        properties = with_address[alarm]["Properties"]
+        assert properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "AlarmTopic"}]
+    topic = with_address["AlarmTopic"]["Properties"]
+    assert topic == {"Subscription": [{"Protocol": "email", "Endpoint": "oncall@example.com"}]}
+
+
+def test_alarms_are_there_without_an_address(
+    resources: dict[str, Any], alarms: dict[str, Any], with_address: dict[str, Any]
+) -> None:
+    assert with_address.keys() - resources.keys() == {"AlarmTopic", "AlarmTopicPolicy"}
+    for properties in alarms.values():
+        assert properties.keys().isdisjoint({"AlarmActions", "OKActions"})
+
+
+def test_only_the_stacks_alarms_may_publish_to_the_topic(with_address: dict[str, Any], alarms: dict[str, Any]) -> None:
+    policy = statements(with_address["AlarmTopicPolicy"]["Properties"])
+    assert policy["AllowAlarms"]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    condition = policy["AllowAlarms"]["Condition"]
+    assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    allowed = condition["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
+    assert allowed.endswith(":alarm:${AWS::StackName}-*")
+    for alarm, properties in alarms.items():
+        assert properties["AlarmName"] == {"Fn::Sub": f"${{AWS::StackName}}-{alarm}"}
+    assert policy["DenyInsecureTransport"]["Effect"] == "Deny"
