@@ -2,6 +2,7 @@
 
 import click
 
+from handler.config import build_model_config
 from handler.domain import JSON, Metadata, Run
 from handler.dynamodb_value import check_size
 from handler.errors import FieldError, InvalidMetadataError
@@ -11,6 +12,9 @@ from handler.metadata import MAX_BYTES, parse_metadata
 from ops.cli import FOUND, Command, json_option
 from ops.output import echo_json, printable
 
+# A production deployment that names a model for runs that name none.
+_PRODUCTION = dict.fromkeys(("RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODEL_NAME", "MODEL_VERSION"), "any")
+
 
 @click.command(cls=Command, short_help="Check documents before an upload.", found="a document is invalid")
 @click.argument(
@@ -18,6 +22,7 @@ from ops.output import echo_json, printable
 )
 @click.option("--organisation", metavar="ID", help="The organisation id of the key to upload to; needs --run.")
 @click.option("--run", "run_id", metavar="ID", help="The run id of the key to upload to; needs --organisation.")
+@click.option("--production", is_flag=True, help="A model that is named must be pinned, as in production.")
 @json_option
 @click.pass_context
 def validate(
@@ -26,6 +31,7 @@ def validate(
     organisation: str | None,
     run_id: str | None,
     *,
+    production: bool,
     as_json: bool,
 ) -> None:
     """Check metadata.json documents before they are uploaded; - is standard input.
@@ -33,15 +39,15 @@ def validate(
     Works offline, by the code that will judge the upload, and reports all errors (the first
     20). With both ids, the document must agree with them.
 
-    What only the deployment can tell is left to it: whether a model must be named and pinned,
-    and whether the listed files are there.
+    What only the deployment can tell is left to it: whether a model must be named, and whether
+    the listed files are there.
     """
     run = _parse_ids(organisation, run_id)
     reports = []
     for file in files:
         with click.open_file(file, "rb") as stream:
             # One byte more tells that it is too large, whatever its size.
-            errors = check(stream.read(MAX_BYTES + 1), run)
+            errors = check(stream.read(MAX_BYTES + 1), run, production=production)
         reports.append({"file": file, "valid": not errors, "errors": _as_json(errors)})
         if not as_json:
             _tell(printable(file), errors)
@@ -51,16 +57,26 @@ def validate(
         context.exit(FOUND)
 
 
-def check(body: bytes, run: Run | None) -> list[FieldError]:
+def check(body: bytes, run: Run | None, *, production: bool) -> list[FieldError]:
     """The errors of a document, as far as they can be told without the deployment."""
     if len(body) > MAX_BYTES:
         return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
     try:
         metadata, errors = parse_metadata(body, run)
-        errors += check_size(_recorded_part(metadata))
     except InvalidMetadataError as error:
         return list(error.errors)
+    errors += check_size(_recorded_part(metadata))
+    if production:
+        errors += _check_model(metadata)
     return errors[:MAX_ERRORS]
+
+
+def _check_model(metadata: Metadata) -> list[FieldError]:
+    try:
+        build_model_config(Run("any", "any"), metadata, _PRODUCTION)
+    except InvalidMetadataError as error:
+        return list(error.errors)
+    return []
 
 
 def _recorded_part(metadata: Metadata) -> dict[str, JSON]:

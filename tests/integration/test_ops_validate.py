@@ -72,6 +72,27 @@ def test_ids_are_compared_if_they_are_given(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "errors"),
+    [
+        (b"{}", []),
+        (b'{"model": {"name": "m", "version": "1"}}', []),
+        (
+            b'{"model": {"name": "m"}, "name": ""}',
+            [
+                "/name: expected at least 1 character",
+                "/model/version: production needs a pinned version, other than 'latest'",
+            ],
+        ),
+        (b'{"model": {"name": 1}}', ["/model/name: expected a string, found an integer"]),
+    ],
+)
+def test_production_takes_pinned_models_only(model: bytes, errors: list[str]) -> None:
+    told = validate("-", "--production", stdin=model)
+    assert told.stdout.splitlines() == [f"-: {error}" for error in errors or ["valid"]]
+    assert "/model/version" not in validate("-", stdin=model).stdout
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["--organisation", "acme"],
