@@ -27,12 +27,15 @@ _METRICS = {
     FAILED: "FailedEvents",
 }
 
+# Of Unicode, which JSON leaves as they are: a key that holds one must not look like two lines to anybody.
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+
 Answer = dict[str, Any]
 """What became of an upload: its ``outcome``, an `Outcome` or `FAILED`, and what it names."""
 
 
 class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is standard output at the time of writing, as ``print`` does."""
+    """Writes to what is standard output at the time of writing, as ``print`` does; JSON, a line each."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -41,6 +44,10 @@ class StdoutHandler(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         """Standard output."""
         return sys.stdout
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with no end but its own."""
+        return super().format(record).translate(_LINE_ENDS)
 
 
 class Dispatcher:

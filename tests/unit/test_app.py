@@ -150,6 +150,14 @@ def test_each_upload_is_one_log_line_without_contents(
     assert (lines["x"]["level"], lines["x"]["outcome"]) == ("WARNING", "ignored")
 
 
+def test_no_key_can_break_its_log_line(s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """There are more ends of a line than ASCII's: forms of Unicode, which `str.splitlines` knows, too."""
+    broken = "runs/\u2028/\x85/\u2029/\n\x1e/metadata.json"
+    lambda_handler({"source": "aws.s3", "detail-type": "Object Created", "detail": s3_record(broken)["s3"]}, None)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert line["key"] == broken
+
+
 def test_outcomes_are_counted(
     s3_record: Callable[..., Any],
     sqs_event: Callable[..., Any],
