@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := install --quiet --no-compile
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
 SECONDS ?= 600
 
@@ -59,7 +60,7 @@ bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possi
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
 lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/python $(INSTALL) uv
+	$(PIP) $(INSTALL) uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
@@ -71,17 +72,19 @@ lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
 
-# The .pth file puts src/ on the environment's path, as an editable install would.
+# The .pth file puts src/ on the environment's path, as an editable install would. Pip as Python brings it
+# takes twice as long for the rest.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
+	$(PIP) $(INSTALL) --upgrade 'pip~=26.0'
 
 $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(BIN)/python $(INSTALL) --requirement $<
+	$(PIP) $(INSTALL) --requirement $<
 	@touch $@
 
 # Tools with pins of their own get environments of their own.
 $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(BIN)/python -m venv $(VENV)/$*
-	$(VENV)/$*/bin/python $(INSTALL) --requirement $<
+	$(BIN)/python -m venv --without-pip $(VENV)/$*
+	$(PIP) --python $(VENV)/$*/bin/python $(INSTALL) --requirement $<
 	@touch $@
