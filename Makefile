@@ -85,6 +85,6 @@ $(VENV)/%.done: requirements-%.txt $(BIN)/python
 
 # Tools with pins of their own get environments of their own.
 $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(BIN)/python -m venv --without-pip $(VENV)/$*
+	$(BIN)/python -m venv $(VENV)/$*
 	$(PIP) --python $(VENV)/$*/bin/python $(INSTALL) --requirement $<
 	@touch $@
