@@ -122,7 +122,7 @@ def test_no_alarm_is_raised_when_all_is_well(watch: Watch, upload: Callable[...,
     assert ops("reconcile").exit_code == 0
 
 
-def test_lost_table(
+def test_lost_table_makes_dead_letters_that_redrive_puts_back(
     watch: Watch, stack: LocalStack, upload: Callable[..., None], environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("RUNS_TABLE", "no-such-table")
@@ -144,7 +144,9 @@ def test_lost_table(
     assert ops("reconcile").exit_code == 0
 
 
-def test_a_message_that_cannot_be_an_event(watch: Watch, stack: LocalStack, upload: Callable[..., None]) -> None:
+def test_message_that_is_no_event_is_a_dead_letter_to_discard(
+    watch: Watch, stack: LocalStack, upload: Callable[..., None]
+) -> None:
     sent = stack.sqs.send_message(QueueUrl=stack.outputs["UploadsQueue"], MessageBody="hello")
     upload("run-0001")
     watch.pass_minutes(30)
@@ -158,7 +160,7 @@ def test_a_message_that_cannot_be_an_event(watch: Watch, stack: LocalStack, uplo
     assert watch.raised() == set()
 
 
-def test_lambda_without_concurrency(watch: Watch, upload: Callable[..., None]) -> None:
+def test_uploads_wait_until_lambda_has_concurrency_again(watch: Watch, upload: Callable[..., None]) -> None:
     upload("run-0001")
     watch.pass_minutes(20, throttled=True)
     assert watch.raised() == {"RecorderThrottled"}
@@ -171,7 +173,9 @@ def test_lambda_without_concurrency(watch: Watch, upload: Callable[..., None]) -
     assert ops("show", "acme", "run-0001").exit_code == 0
 
 
-def test_wrong_configuration(watch: Watch, upload: Callable[..., None], environment: pytest.MonkeyPatch) -> None:
+def test_uploads_wait_until_a_wrong_configuration_is_right(
+    watch: Watch, upload: Callable[..., None], environment: pytest.MonkeyPatch
+) -> None:
     environment.setenv("DEVELOPMENT", "maybe")
     upload("run-0001")
     watch.pass_minutes(10)
@@ -183,7 +187,7 @@ def test_wrong_configuration(watch: Watch, upload: Callable[..., None], environm
     assert ops("show", "acme", "run-0001").exit_code == 0
 
 
-def test_backfill_that_cannot_start(
+def test_runs_that_a_backfill_missed_are_repaired(
     watch: Watch, stack: LocalStack, upload: Callable[..., None], environment: pytest.MonkeyPatch
 ) -> None:
     upload("run-0001")
@@ -202,7 +206,7 @@ def test_backfill_that_cannot_start(
     assert watch.raised() == set()
 
 
-def test_producer_of_bad_documents(watch: Watch, upload: Callable[..., None], tmp_path: Path) -> None:
+def test_producer_finds_and_mends_what_was_rejected(watch: Watch, upload: Callable[..., None], tmp_path: Path) -> None:
     document = tmp_path / "metadata.json"
     document.write_bytes(b'{"model": {"name": "m"}, "tags": {"assay": 12}}')
     upload(*(f"good-{number}" for number in range(7)))
@@ -223,7 +227,9 @@ def test_producer_of_bad_documents(watch: Watch, upload: Callable[..., None], tm
     assert json.loads(ops("list", "acme", "--status", "rejected", "--json").stdout)["runs"] == []
 
 
-def test_events_that_the_bus_refused(watch: Watch, stack: LocalStack, upload: Callable[..., None]) -> None:
+def test_event_that_the_bus_refused_is_among_the_newest_runs(
+    watch: Watch, stack: LocalStack, upload: Callable[..., None]
+) -> None:
     """Moto has no pipes: the message that one leaves is put there by hand."""
     upload("run-0001")
     queue = stack.outputs["UndeliveredEventsQueue"]
