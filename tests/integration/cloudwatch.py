@@ -1,7 +1,7 @@
 """As much of CloudWatch as decides whether an alarm of the template is raised."""
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 STACK = "another-stack"  # so that no name of the local stack can stand in for a reference
@@ -45,10 +45,9 @@ def metrics_of(alarm: dict[str, Any]) -> list[Metric]:
     return [_metric(query["MetricStat"]["Metric"]) for query in _queries(alarm) if "MetricStat" in query]
 
 
-def is_raised(alarm: dict[str, Any], samples: Iterable[Sample], minute: int) -> bool:
+def is_raised(alarm: dict[str, Any], samples: list[Sample], minute: int) -> bool:
     """Whether it is, after this minute: enough of the latest periods were beyond its threshold."""
     assert alarm["TreatMissingData"] == "notBreaching"
-    samples = list(samples)
     periods = alarm["EvaluationPeriods"]
     compare = _COMPARISONS[alarm["ComparisonOperator"]]
     values = [_value(alarm, samples, minute, back) for back in range(periods)]

@@ -11,11 +11,17 @@ import botocore.loaders
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.stub import Stubber
+from click.testing import CliRunner, Result
 from moto import mock_aws
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
-from local.stack import LocalStack
+from handler.domain import Outcome, Upload
+from handler.keys import parse_key
+from handler.recorder import Recorder
+from local.stack import STACK_NAME, LocalStack
+from ops.__main__ import main
+from ops.stack import Stack
 from tests.integration.resolution import resolve
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
@@ -32,6 +38,17 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An item without DynamoDB's type names."""
     deserialize = TypeDeserializer().deserialize
     return {name: deserialize(value) for name, value in item.items()}
+
+
+def ops(*arguments: object, stdin: bytes | None = None) -> Result:
+    """Runs a command of the operator's command line."""
+    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
+
+
+def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> None:
+    """Gives this process the environment that the stack's function has."""
+    for name, value in stack.environment.items():
+        environment.setenv(name, value)
 
 
 def delete_records(stack: LocalStack) -> None:
@@ -69,8 +86,7 @@ def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
     """The stack, and the environment that its function gets."""
     with mock_aws():
         stack = LocalStack()
-        for name, value in stack.environment.items():
-            environment.setenv(name, value)
+        enter_environment(environment, stack)
         yield stack
 
 
@@ -86,6 +102,24 @@ def shared_stack() -> Iterator[LocalStack]:
         # What is uploaded is recorded when a test says so.
         stack.s3.put_bucket_notification_configuration(Bucket=stack.outputs["RunsBucket"], NotificationConfiguration={})
         yield stack
+
+
+@pytest.fixture
+def recorder(shared_stack: LocalStack) -> Recorder:  # noqa: ARG001 - in its mock
+    """The function's recorder, as commands make it."""
+    return Stack(STACK_NAME).recorder()
+
+
+@pytest.fixture
+def record_run(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Outcome]:
+    """Uploads a document to the shared stack and records it."""
+
+    def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
+        key = f"runs/{organisation}/{run}/metadata.json"
+        shared_stack.upload(key, body)
+        return recorder.handle(Upload(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)).outcome
+
+    return put
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from moto.sqs.models import Queue, sqs_backends
 from pytest_mock import MockerFixture
 
@@ -20,16 +19,11 @@ from handler.app import backfill_handler, lambda_handler
 from handler.errors import SettingsError
 from local.stack import LocalStack
 from local.template import REGION
-from ops.__main__ import main
 from tests.integration.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
-from tests.integration.conftest import GOOD
+from tests.integration.conftest import GOOD, ops
 from tests.integration.resolution import resolve, statements
 
 QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "UndeliveredEventsQueue"}
-
-
-def ops(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
 
 
 class Watch:

@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 from botocore.stub import ANY, Stubber
-from click.testing import CliRunner
 
 from handler.app import backfill_handler, lambda_handler
 from handler.s3 import S3
 from local.stack import STACK_NAME, LocalStack
-from ops.__main__ import main
 from ops.backfill import build_job
 from tests.conftest import SOAK
-from tests.integration.conftest import plain
+from tests.integration.conftest import ops, plain
 
 BAD = b'{"model": {}}'
 RUNS = 1000 if SOAK else 250
@@ -141,7 +139,7 @@ def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stac
         "RoleArn": stack.outputs["BatchOperationsRole"],
     }
     s3control.add_response("create_job", {"JobId": "job-id"}, expected)
-    result = CliRunner().invoke(main, ["backfill", "--stack", STACK_NAME, "--organisation", "acme"])
+    result = ops("backfill", "--stack", STACK_NAME, "--organisation", "acme")
     assert result.exit_code == 0, result.output
     s3control.assert_no_pending_responses()
     report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
@@ -152,7 +150,7 @@ def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stac
 def test_dry_run_prints_the_request_and_sends_nothing(
     s3control: Stubber, stack: LocalStack, options: list[str]
 ) -> None:
-    result = CliRunner().invoke(main, ["backfill", "--dry-run", *options])
+    result = ops("backfill", "--dry-run", *options)
     assert result.exit_code == 0, result.output
     request = json.loads(result.output)
     expected = build_job(stack.outputs)
@@ -166,14 +164,14 @@ def test_dry_run_prints_the_request_and_sends_nothing(
 
 def test_refusal_of_aws_is_told_in_one_line(s3control: Stubber) -> None:
     s3control.add_client_error("create_job", "AccessDenied")
-    result = CliRunner().invoke(main, ["backfill"])
+    result = ops("backfill")
     assert (result.exit_code, result.output.count("\n")) == (3, 1)
     assert "AccessDenied" in result.output
 
 
 def test_job_is_told_to_programs(s3control: Stubber, stack: LocalStack) -> None:
     s3control.add_response("create_job", {"JobId": "job-id"})
-    result = CliRunner().invoke(main, ["backfill", "--json"])
+    result = ops("backfill", "--json")
     report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
     assert json.loads(result.stdout) == {"job_id": "job-id", "report": report}
     s3control.assert_no_pending_responses()

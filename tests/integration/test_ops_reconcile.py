@@ -6,23 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from pytest_mock import MockerFixture
 
 from handler.domain import Outcome, Run, Upload
 from handler.errors import AWSCallError
-from handler.keys import parse_key
 from handler.recorder import Recorder
 from handler.runs import RunTable
 from handler.s3 import S3
-from local.stack import STACK_NAME, LocalStack
-from ops.__main__ import main
+from local.stack import LocalStack
 from ops.candidates import find_candidates
 from ops.comparison import Comparison
 from ops.concurrency import WORKERS, map_in_order
 from ops.records import Records
-from ops.stack import Stack
-from tests.integration.conftest import plain
+from tests.integration.conftest import ops, plain
 
 BAD = b'{"name": ""}'
 # Ids that the table and the listing sort differently, and neighbours of theirs.
@@ -30,29 +27,12 @@ IDS = ["a", "a+", "a+b", "a-", "a-1", "a-1-1", "a-10", "a.", "a0", "a:", "aa", "
 
 
 def reconcile(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["reconcile", *arguments])
+    return ops("reconcile", *arguments)
 
 
 def report(*arguments: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(reconcile("--json", *arguments).stdout)
     return document
-
-
-@pytest.fixture
-def recorder(shared_stack: LocalStack) -> Recorder:  # noqa: ARG001 - in its mock
-    return Stack(STACK_NAME).recorder()
-
-
-@pytest.fixture
-def record(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Outcome]:
-    """Records the current document of a run, after uploading one."""
-
-    def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
-        key = f"runs/{organisation}/{run}/metadata.json"
-        shared_stack.upload(key, body)
-        return recorder.handle(Upload(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)).outcome
-
-    return put
 
 
 @pytest.fixture
@@ -81,13 +61,13 @@ def delete(stack: LocalStack, key: str) -> None:
 
 
 @pytest.fixture
-def one_of_each(shared_stack: LocalStack, record: Callable[..., Outcome]) -> Callable[[str], dict[str, str]]:
+def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> Callable[[str], dict[str, str]]:
     """Makes a run of each state for an organisation; the states by run or key, but the current one's."""
 
     def make(organisation: str) -> dict[str, str]:
         for run in ("current", "outdated", "spoilt", "orphaned", "unlisted"):
-            record(organisation, run, b'{"name": "first"}')
-        record(organisation, "rejected", BAD)
+            record_run(organisation, run, b'{"name": "first"}')
+        record_run(organisation, "rejected", BAD)
         prefix = f"runs/{organisation}"
         for name, body in {
             "missing/data.csv": b"1",
@@ -150,8 +130,8 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     assert result.stderr == ""
 
 
-def test_report_tells_both_sides(shared_stack: LocalStack, record: Callable[..., Outcome]) -> None:
-    record("sides", "run")
+def test_report_tells_both_sides(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
+    record_run("sides", "run")
     recorded = record_of(shared_stack, "sides", "run")
     version = shared_stack.upload("runs/sides/run/metadata.json", BAD)
     (finding,) = report("--organisation", "sides")["findings"]
@@ -190,8 +170,8 @@ def test_repair_records_what_is_missing_or_outdated(
     assert shared_stack.records() == after
 
 
-def test_exit_code_is_0_once_all_is_repaired(shared_stack: LocalStack, record: Callable[..., Outcome]) -> None:
-    record("mended", "run")
+def test_exit_code_is_0_once_all_is_repaired(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
+    record_run("mended", "run")
     shared_stack.upload("runs/mended/run/metadata.json", BAD)
     shared_stack.upload("runs/mended/unfinished/data.csv", b"1")
     assert reconcile("--organisation", "mended").exit_code == 1
@@ -232,13 +212,13 @@ def test_quick_trusts_that_what_is_in_both_is_current(one_of_each: Callable[[str
 
 def test_cost_depends_on_runs_and_not_on_their_files(
     shared_stack: LocalStack,
-    record: Callable[..., Outcome],
+    record_run: Callable[..., Outcome],
     write_record: Callable[..., None],
     environment: pytest.MonkeyPatch,
 ) -> None:
     environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
     for number in range(25):
-        record("busy", f"run-{number}")
+        record_run("busy", f"run-{number}")
         for file in range(5):
             shared_stack.upload(f"runs/busy/run-{number}/{file}.csv", b"1")
     common = {"DescribeStacks": 1, "ListObjectsV2": 3, "Query": 1}
@@ -307,10 +287,10 @@ def test_comparison_goes_on_where_it_was_interrupted(
 
 
 def test_failure_of_aws_stops_it_and_tells_where_to_go_on(
-    record: Callable[..., Outcome], mocker: MockerFixture
+    record_run: Callable[..., Outcome], mocker: MockerFixture
 ) -> None:
     for run in ("r1", "r2", "r3"):
-        record("failing", run)
+        record_run("failing", run)
     head_object = S3.head_object
 
     def refuse(self: S3, bucket: str, key: str) -> Any:
@@ -337,16 +317,16 @@ def test_place_that_is_none_is_wrong_usage(place: str) -> None:
 
 
 def test_run_that_is_uploaded_and_recorded_meanwhile_is_not_reported(
-    record: Callable[..., Outcome], mocker: MockerFixture
+    record_run: Callable[..., Outcome], mocker: MockerFixture
 ) -> None:
-    record("live", "run")
+    record_run("live", "run")
     head_object = S3.head_object
     looks = []
 
     def upload_before_the_first_look(self: S3, bucket: str, key: str) -> Any:
         looks.append(key)
         if len(looks) == 1:
-            record("live", "run", b'{"name": "newer"}')
+            record_run("live", "run", b'{"name": "newer"}')
         return head_object(self, bucket, key)
 
     mocker.patch.object(S3, "head_object", upload_before_the_first_look)
@@ -372,17 +352,17 @@ def test_run_that_a_live_event_records_first_is_a_duplicate(
 
 
 def test_same_document_uploaded_again_is_another_version(
-    shared_stack: LocalStack, record: Callable[..., Outcome]
+    shared_stack: LocalStack, record_run: Callable[..., Outcome]
 ) -> None:
-    record("same", "run")
+    record_run("same", "run")
     shared_stack.upload("runs/same/run/metadata.json", b"{}")
     assert report("--organisation", "same")["counts"]["outdated"] == 1
 
 
 def test_progress_is_shown_on_standard_error_alone(
-    record: Callable[..., Outcome], environment: pytest.MonkeyPatch
+    record_run: Callable[..., Outcome], environment: pytest.MonkeyPatch
 ) -> None:
-    record("progress", "run")
+    record_run("progress", "run")
     # By which rich takes standard error for a terminal, and for one that can move its cursor.
     environment.setenv("FORCE_COLOR", "1")
     environment.setenv("TERM", "xterm")
@@ -406,12 +386,12 @@ def test_findings_go_above_the_progress_bar_of_their_terminal(
 
 
 def test_unversioned_objects_are_told_apart_by_their_entity_tags(
-    shared_stack: LocalStack, record: Callable[..., Outcome]
+    shared_stack: LocalStack, record_run: Callable[..., Outcome]
 ) -> None:
     bucket = shared_stack.outputs["RunsBucket"]
     shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     try:
-        record("unversioned", "run")
+        record_run("unversioned", "run")
         assert report("--organisation", "unversioned")["counts"]["current"] == 1
         shared_stack.upload("runs/unversioned/run/metadata.json", BAD)
         assert report("--organisation", "unversioned")["counts"]["outdated"] == 1

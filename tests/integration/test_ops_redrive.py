@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from botocore.stub import Stubber
-from click.testing import CliRunner, Result
+from click.testing import Result
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
 from handler.errors import AWSCallError
 from handler.s3 import S3
 from local.stack import LocalStack
-from ops.__main__ import main
 from ops.dead_letters import DeadLetters
+from tests.integration.conftest import enter_environment, ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
 
@@ -22,7 +22,7 @@ SOURCE, DESTINATION = "arn:aws:sqs:us-east-1:123456789012:dead", "arn:aws:sqs:us
 
 
 def redrive(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["redrive", *arguments])
+    return ops("redrive", *arguments)
 
 
 def report(*arguments: str) -> dict[str, Any]:
@@ -73,8 +73,7 @@ def test_reasons_are_told(
     notification: Callable[..., Any],
     environment: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in shared_stack.environment.items():
-        environment.setenv(name, value)
+    enter_environment(environment, shared_stack)
     shared_stack.upload("runs/dead/recorded/metadata.json", b"{}")
     lambda_handler(notification("runs/dead/recorded/metadata.json"), None)
     shared_stack.upload("runs/dead/again/metadata.json", b"{}")
@@ -197,8 +196,7 @@ def test_messages_that_were_put_back_are_recorded(
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("12 in the dead-letter queue\n12 put back into the queue of uploads\n")
     assert report() == {"messages": [], "discarded": [], "moved": None, "left": 0}
-    for name, value in shared_stack.environment.items():
-        environment.setenv(name, value)
+    enter_environment(environment, shared_stack)
     while shared_stack.deliver(lambda_handler):
         pass
     recorded = {item["run_id"]["S"] for item in shared_stack.records() if item["organisation_id"]["S"] == "back"}

@@ -8,39 +8,21 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from click.testing import CliRunner, Result
+from click.testing import Result
 from pytest_mock import MockerFixture
 
-from handler.domain import Outcome, Upload
-from handler.keys import parse_key
-from local.stack import STACK_NAME, LocalStack
+from handler.domain import Outcome
+from local.stack import LocalStack
 from ops.__main__ import main
-from ops.stack import Stack
+from tests.integration.conftest import ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack")
 
 BAD = b'{"name": ""}'
 
 
-def ops(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
-
-
-@pytest.fixture
-def record(shared_stack: LocalStack) -> Callable[..., Outcome]:
-    """Uploads a document and records it."""
-    recorder = Stack(STACK_NAME).recorder()
-
-    def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
-        key = f"runs/{organisation}/{run}/metadata.json"
-        shared_stack.upload(key, body)
-        return recorder.handle(Upload(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)).outcome
-
-    return put
-
-
-def test_show_tells_the_whole_record(record: Callable[..., Outcome], shared_stack: LocalStack) -> None:
-    record("shown", "run-1", b'{"name": "Plate 7", "tags": {"assay": "A-12"}, "parameters": {"limits": [0.1, 40]}}')
+def test_show_tells_the_whole_record(record_run: Callable[..., Outcome], shared_stack: LocalStack) -> None:
+    record_run("shown", "run-1", b'{"name": "Plate 7", "tags": {"assay": "A-12"}, "parameters": {"limits": [0.1, 40]}}')
     result = ops("show", "shown", "run-1")
     assert result.exit_code == 0, result.output
     heading, *rows, sentence = [line.split(maxsplit=1) for line in map(str.strip, result.stdout.splitlines())]
@@ -61,16 +43,16 @@ def test_show_tells_the_whole_record(record: Callable[..., Outcome], shared_stac
     assert " ".join(sentence) == "The record shows the current metadata.json."
 
 
-def test_show_keeps_every_digit_for_programs(record: Callable[..., Outcome]) -> None:
+def test_show_keeps_every_digit_for_programs(record_run: Callable[..., Outcome]) -> None:
     digits = "0.12345678901234567890123456789012345678"
-    record("exact", "run-1", b'{"parameters": {"x": %s}}' % digits.encode())
+    record_run("exact", "run-1", b'{"parameters": {"x": %s}}' % digits.encode())
     result = ops("show", "exact", "run-1", "--json")
     assert json.loads(result.stdout, parse_float=str)["record"]["config"]["parameters"] == {"x": digits}
     assert json.loads(result.stdout)["state"] == "current"
 
 
 def test_show_tells_where_a_run_is_that_is_not_recorded(
-    record: Callable[..., Outcome], shared_stack: LocalStack
+    record_run: Callable[..., Outcome], shared_stack: LocalStack
 ) -> None:
     result = ops("show", "shown", "nowhere")
     assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
@@ -82,7 +64,7 @@ def test_show_tells_where_a_run_is_that_is_not_recorded(
     assert "is not recorded" in result.stdout
     assert json.loads(ops("show", "shown", "waiting", "--json").stdout)["record"] is None
 
-    record("shown", "again")
+    record_run("shown", "again")
     shared_stack.upload("runs/shown/again/metadata.json", BAD)
     result = ops("show", "shown", "again")
     assert result.exit_code == 0
@@ -96,8 +78,8 @@ def test_show_refuses_ids_that_no_run_can_have() -> None:
     assert ops("show", "shown", "run 1").exit_code == 2
 
 
-def test_texts_of_a_record_cannot_command_the_terminal(record: Callable[..., Outcome]) -> None:
-    record("hostile", "run-1", rb'{"name": "\u001b[2J[red]name[/red]"}')
+def test_texts_of_a_record_cannot_command_the_terminal(record_run: Callable[..., Outcome]) -> None:
+    record_run("hostile", "run-1", rb'{"name": "\u001b[2J[red]name[/red]"}')
     for command in (["show", "hostile", "run-1"], ["list", "hostile"]):
         output = ops(*command).stdout
         assert r"'\x1b[2J[red]name[/red]'" in output
@@ -111,11 +93,11 @@ def listed(*arguments: str) -> dict[str, Any]:
     return page
 
 
-def test_list_shows_newest_first_page_by_page(record: Callable[..., Outcome]) -> None:
+def test_list_shows_newest_first_page_by_page(record_run: Callable[..., Outcome]) -> None:
     names = ["b", "d", "a", "c", "e"]
     for name in names:
-        record("listed", name, BAD if name in "de" else b'{"name": "the name"}')
-    record("listed", "b", b'{"name": "uploaded again"}')
+        record_run("listed", name, BAD if name in "de" else b'{"name": "the name"}')
+    record_run("listed", "b", b'{"name": "uploaded again"}')
     names = ["d", "a", "c", "e", "b"]
 
     everything = listed()

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from handler.metadata import MAX_BYTES
-from ops.__main__ import main
+from tests.integration.conftest import ops
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
 
@@ -20,7 +20,7 @@ def document(tmp_path: Path) -> Path:
 
 
 def validate(*arguments: object, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(main, ["validate", *map(str, arguments)], input=stdin)
+    return ops("validate", *arguments, stdin=stdin)
 
 
 def test_valid_documents_pass() -> None:
