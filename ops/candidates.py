@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from handler.domain import Run
 from handler.keys import parse_key
-from handler.runs import SeenRecord
+from handler.runs import RecordState
 from handler.s3 import S3
 from ops.records import Records
 
@@ -28,7 +28,7 @@ class Candidate:
 
     key: str
     listed: bool
-    record: SeenRecord | None = None
+    record: RecordState | None = None
 
     @property
     def place(self) -> Run | None:
@@ -84,7 +84,7 @@ def _list_runs(bucket: str, s3: S3, prefix: str, after: str) -> Iterator[tuple[s
     return ((name, None) for name in _without_other_files(names))
 
 
-def _recorded_runs(records: Records, prefix: str, after: str) -> Iterator[tuple[str, SeenRecord]]:
+def _recorded_runs(records: Records, prefix: str, after: str) -> Iterator[tuple[str, RecordState]]:
     run = parse_key(f"{prefix}any/{DOCUMENT}")
     if run:  # else no record can be, and DynamoDB would refuse an empty id
         for recorded, record in records.in_listing_order(run.organisation_id, after):

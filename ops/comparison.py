@@ -3,10 +3,10 @@
 import enum
 from dataclasses import dataclass, replace
 
-from handler.domain import JSON, Outcome, Run, Upload
+from handler.domain import JSON, ObjectEvent, Outcome, Run
 from handler.keys import parse_key
 from handler.recorder import Recorder
-from handler.runs import RunTable, SeenRecord
+from handler.runs import RecordState, RunTable
 from handler.s3 import S3, StoredObject
 from ops.candidates import DOCUMENT, Candidate
 
@@ -36,7 +36,7 @@ class Finding:
 
     key: str
     state: State
-    record: SeenRecord | None
+    record: RecordState | None
     stored: StoredObject | None
     outcome: Outcome | None = None
 
@@ -59,7 +59,7 @@ class Finding:
         }
 
 
-def compare(record: SeenRecord | None, stored: StoredObject | None) -> State:
+def compare(record: RecordState | None, stored: StoredObject | None) -> State:
     """The state of a run, if what is in the bucket was read after what is in the table."""
     if record is None:
         return State.MISSING if stored else State.INCOMPLETE
@@ -109,7 +109,7 @@ class Comparison:
                 return Finding(candidate.key, State.CURRENT, candidate.record, stored)
         finding = self.look(run)
         if self._recorder and finding.state in {State.MISSING, State.OUTDATED}:
-            result = self._recorder.handle(Upload(self._bucket, finding.key, run, created=True))
+            result = self._recorder.handle(ObjectEvent(self._bucket, finding.key, run, created=True))
             return replace(finding, outcome=result.outcome)
         return finding
 

@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from handler.domain import Run
-from handler.runs import Item, RunTable, SeenRecord
+from handler.runs import Item, RecordState, RunTable
 
 # Greater than any id, and so the end of an organisation's records.
 _LAST = "\U0010ffff"
-_SEEN = ", ".join(["run_id", *[field.name for field in fields(SeenRecord)]])
+_SEEN = ", ".join(["run_id", *[field.name for field in fields(RecordState)]])
 
 
 class Records:
@@ -30,7 +30,7 @@ class Records:
             yield item["organisation_id"]["S"]
             start = {"ExclusiveStartKey": {**item, "run_id": {"S": _LAST}}}
 
-    def in_listing_order(self, organisation_id: str, after: str = "") -> Iterator[tuple[Run, SeenRecord]]:
+    def in_listing_order(self, organisation_id: str, after: str = "") -> Iterator[tuple[Run, RecordState]]:
         """An organisation's records in the order in which S3 lists the prefixes of its runs.
 
         The table sorts by run id, S3 by run id and the ``/`` after it: "a" stands before "a-1"
@@ -41,7 +41,7 @@ class Records:
             organisation_id: whose records.
             after: a run id; only those that the listing has after it.
         """
-        waiting: list[tuple[Run, SeenRecord]] = []  # each id begins with the one before it
+        waiting: list[tuple[Run, RecordState]] = []  # each id begins with the one before it
         for run, record in self._in_table_order(organisation_id, after):
             while waiting and waiting[-1][0].prefix < run.prefix:
                 yield waiting.pop()
@@ -82,7 +82,7 @@ class Records:
             request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
         return self._table.find("query", KeyConditionExpression=condition, ExpressionAttributeValues=values, **request)
 
-    def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, SeenRecord]]:
+    def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, RecordState]]:
         """The records after an id, and before them those that `in_listing_order` made wait."""
         for end in range(1, len(after)):
             run = Run(organisation_id, after[:end])
@@ -95,4 +95,4 @@ class Records:
         for item in self._table.find(
             "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ProjectionExpression=_SEEN
         ):
-            yield Run(organisation_id, item["run_id"]["S"]), SeenRecord.of(item)
+            yield Run(organisation_id, item["run_id"]["S"]), RecordState.of(item)

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from handler.domain import JSON, Upload
+from handler.domain import JSON, ObjectEvent
 from handler.errors import UploadFailedError
 from handler.events import parse_messages
 from ops.cli import FOUND, Command, Failure, json_option, of_stack
@@ -100,7 +100,7 @@ def _report(message: Message, comparison: Comparison, stack: Stack) -> dict[str,
     }
 
 
-def _explain(upload: Upload, comparison: Comparison, bucket: str) -> str:
+def _explain(upload: ObjectEvent, comparison: Comparison, bucket: str) -> str:
     if upload.run is None or upload.bucket != bucket or not upload.created:
         return f"not the upload of a run's metadata.json to {bucket}: put back, it is ignored"
     try:

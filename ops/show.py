@@ -4,7 +4,7 @@ import click
 from boto3.dynamodb.types import TypeDeserializer
 
 from handler.keys import parse_key
-from handler.runs import SeenRecord
+from handler.runs import RecordState
 from ops.cli import FOUND, Command, json_option, of_stack
 from ops.comparison import Finding, State, compare
 from ops.output import echo_json, echo_table, flatten
@@ -36,7 +36,7 @@ def show(context: click.Context, stack: Stack, *, organisation: str, run: str, a
         raise click.UsageError("no run can have these ids")
     item = stack.table.read(found)
     stored = stack.s3.head_object(stack.bucket, key)
-    seen = SeenRecord.of(item) if item else None
+    seen = RecordState.of(item) if item else None
     finding = Finding(key, compare(seen, stored), seen, stored)
     record = {name: TypeDeserializer().deserialize(value) for name, value in (item or {}).items()}
     if as_json:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from handler.domain import Outcome, Upload
+from handler.domain import ObjectEvent, Outcome
 from handler.errors import FieldError, UploadFailedError
 from handler.events import Message
 from handler.recorder import Recorder, Result
@@ -65,7 +65,7 @@ class Dispatcher:
         # Kept between invocations, since its threads are a part of what a run costs.
         self._pool = ThreadPoolExecutor(WORKERS)
 
-    def handle_uploads(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
+    def handle_uploads(self, uploads: list[ObjectEvent], seconds: float | None) -> list[Answer]:
         """The answer to each upload, in their order."""
         answers = self._handle_side_by_side(uploads, seconds)
         self._count(answers)
@@ -82,7 +82,7 @@ class Dispatcher:
         self._count(list(chain.from_iterable(answers)))
         return answers
 
-    def _handle_side_by_side(self, uploads: list[Upload], seconds: float | None) -> list[Answer]:
+    def _handle_side_by_side(self, uploads: list[ObjectEvent], seconds: float | None) -> list[Answer]:
         """Each waits for the network, none for another."""
         handled = [self._pool.submit(self._recorder.handle, upload) for upload in uploads]
         if wait(handled, timeout=seconds).not_done:
@@ -91,7 +91,7 @@ class Dispatcher:
             self._pool = ThreadPoolExecutor(WORKERS)
         return [self._answer(upload, result) for upload, result in zip(uploads, handled, strict=True)]
 
-    def _answer(self, upload: Upload, handled: Future[Result]) -> Answer:
+    def _answer(self, upload: ObjectEvent, handled: Future[Result]) -> Answer:
         answer: Answer = {"bucket": upload.bucket, "key": upload.key}
         if upload.run:
             answer |= {"organisation_id": upload.run.organisation_id, "run_id": upload.run.run_id}

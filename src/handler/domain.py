@@ -40,7 +40,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ObjectEvent:
     """One object that an S3 event names.
 
     Attributes:
@@ -100,11 +100,11 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecordUpdate:
     """What one upload says of its run.
 
     Attributes:
-        sequencer: its place in S3's order, as `Upload.sequencer`; None if unknown.
+        sequencer: its place in S3's order, as `ObjectEvent.sequencer`; None if unknown.
         uploaded_at: the object's LastModified, as ``2026-11-20T08:30:00Z``.
         errors: why it is rejected; empty if it is accepted.
         accepted: the attributes that only an accepted upload sets, None for one to remove;

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from handler.domain import Upload
+from handler.domain import ObjectEvent
 from handler.errors import UnknownEventError
 from handler.keys import parse_key, parse_sequencer
 
@@ -31,7 +31,7 @@ class Message:
     """
 
     message_id: str
-    uploads: tuple[Upload, ...] = ()
+    uploads: tuple[ObjectEvent, ...] = ()
     error: UnknownEventError | None = None
 
 
@@ -64,7 +64,7 @@ def parse_tasks(event: object) -> list[Message]:
     raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_describe(event)}")
 
 
-def parse_uploads(event: object) -> list[Upload]:
+def parse_uploads(event: object) -> list[ObjectEvent]:
     """The uploads named by an event that came straight from S3, SNS or EventBridge.
 
     Raises:
@@ -108,7 +108,7 @@ def _parse_task(task: object) -> Message:
     raise UnknownEventError(f"not a task with a taskId: {_describe(task)}")
 
 
-def _parse_body(body: object) -> list[Upload]:
+def _parse_body(body: object) -> list[ObjectEvent]:
     event = _load(body, "the message body")
     match event:
         case {"Type": "Notification", "Message": message}:
@@ -118,14 +118,14 @@ def _parse_body(body: object) -> list[Upload]:
     return _parse_notification(event)
 
 
-def _parse_sns_record(record: object) -> list[Upload]:
+def _parse_sns_record(record: object) -> list[ObjectEvent]:
     match record:
         case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
             return _parse_notification(_load(message, "the SNS message"))
     raise UnknownEventError(f"not a record of SNS: {_describe(record)}")
 
 
-def _parse_notification(event: object) -> list[Upload]:
+def _parse_notification(event: object) -> list[ObjectEvent]:
     match event:
         case {"Records": [_, *_] as records}:
             return [_parse_s3_record(record) for record in records]
@@ -134,7 +134,7 @@ def _parse_notification(event: object) -> list[Upload]:
     raise UnknownEventError(f"not an S3 notification: {_describe(event)}")
 
 
-def _parse_s3_record(record: object) -> Upload:
+def _parse_s3_record(record: object) -> ObjectEvent:
     match record:
         case {
             "eventSource": "aws:s3",
@@ -154,7 +154,7 @@ def _parse_s3_record(record: object) -> Upload:
     raise UnknownEventError(f"not an S3 record of event version 2.x: {_describe(record)}")
 
 
-def _parse_eventbridge(event: object) -> Upload:
+def _parse_eventbridge(event: object) -> ObjectEvent:
     match event:
         case {
             "source": "aws.s3",
@@ -172,8 +172,10 @@ def _parse_eventbridge(event: object) -> Upload:
     raise UnknownEventError(f"not an S3 event of EventBridge: {_describe(event)}")
 
 
-def _upload(bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object) -> Upload:
-    upload = Upload(
+def _upload(
+    bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object
+) -> ObjectEvent:
+    upload = ObjectEvent(
         bucket=bucket,
         key=key,
         run=parse_key(key),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from handler.config import ModelConfig, Settings, build_model_config
-from handler.domain import JSON, DeclaredFile, Entry, Metadata, Outcome, Run, Upload
+from handler.domain import JSON, DeclaredFile, Metadata, ObjectEvent, Outcome, RecordUpdate, Run
 from handler.dynamodb_value import check_size
 from handler.errors import ContentionError, FieldError, InvalidMetadataError
 from handler.json_document import MAX_ERRORS, encode
@@ -55,7 +55,7 @@ class Recorder:
         self._reading = Turns()
         self._writing = Turns(_PATIENCE)
 
-    def handle(self, upload: Upload) -> Result:
+    def handle(self, upload: ObjectEvent) -> Result:
         """Brings the record up to this upload.
 
         Raises:
@@ -79,7 +79,7 @@ class Recorder:
                 return Result(outcome, entry.errors if outcome is Outcome.REJECTED else ())
         return self._swap(upload, upload.run)
 
-    def _swap(self, upload: Upload, run: Run) -> Result:
+    def _swap(self, upload: ObjectEvent, run: Run) -> Result:
         """Records the current object by compare and swap.
 
         The object is read after the record, so it is never older than what the record
@@ -105,14 +105,14 @@ class Recorder:
     def _read(self, key: str, version_id: str | None = None, etag: str | None = None) -> StoredObject | None:
         return self._s3.read_object(self._settings.runs_bucket, key, version_id, etag, max_bytes=MAX_BYTES)
 
-    def _evaluate(self, upload: Upload, run: Run, stored: StoredObject, sequencer: str | None) -> Entry:
+    def _evaluate(self, upload: ObjectEvent, run: Run, stored: StoredObject, sequencer: str | None) -> RecordUpdate:
         accepted: dict[str, JSON] = {}
         errors: tuple[FieldError, ...] = ()
         try:
             accepted = self._accept(run, stored, sequencer)
         except InvalidMetadataError as error:
             errors = error.errors[:MAX_ERRORS]
-        return Entry(
+        return RecordUpdate(
             run=run,
             bucket=upload.bucket,
             key=upload.key,
@@ -176,7 +176,7 @@ class Recorder:
                 yield FieldError(f"/files/{file.index}/size", f"the object has {actual} bytes, not {file.size}")
 
 
-def _names(upload: Upload, stored: StoredObject) -> bool:
+def _names(upload: ObjectEvent, stored: StoredObject) -> bool:
     """Whether the event is about this very object; versions tell, else entity tags do."""
     if upload.version_id or stored.version_id:
         return upload.version_id == stored.version_id

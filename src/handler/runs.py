@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain import JSON, Entry, Outcome, Run
+from handler.domain import JSON, Outcome, RecordUpdate, Run
 from handler.dynamodb_value import serialize
 from handler.errors import AWSCallError
 
@@ -36,7 +36,7 @@ Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRecord:
+class RecordState:
     """As much of a record as tells it from every other state of it; None for what it lacks."""
 
     recorded_at: str | None
@@ -46,7 +46,7 @@ class SeenRecord:
     uploaded_at: str | None
 
     @classmethod
-    def of(cls, item: Item) -> SeenRecord:
+    def of(cls, item: Item) -> RecordState:
         """What an item of the table, or a part of one, tells."""
         return cls(**{field.name: _text(item, field.name) for field in fields(cls)})
 
@@ -62,10 +62,10 @@ class RunTable:
         self.name = name
         self.client: DynamoDBClient = client or boto3.client("dynamodb")
 
-    def get(self, run: Run) -> SeenRecord | None:
+    def get(self, run: Run) -> RecordState | None:
         """The state of the record as of now (a consistent read); None if there is none."""
         item = self.read(run)
-        return SeenRecord.of(item) if item is not None else None
+        return RecordState.of(item) if item is not None else None
 
     def read(self, run: Run) -> Item | None:
         """The whole record as of now (a consistent read); None if there is none."""
@@ -85,7 +85,7 @@ class RunTable:
         except _FAULTS as error:
             raise AWSCallError(f"reading the records of {self.name} failed: {error}") from error
 
-    def record(self, entry: Entry) -> Outcome | None:
+    def record(self, entry: RecordUpdate) -> Outcome | None:
         """Records an entry with a sequencer: the highest one wins.
 
         An accepted entry that arrives after a rejected newer one is stale, but it is the
@@ -107,7 +107,7 @@ class RunTable:
             self._update(entry, entry.accepted, f"{_RECORD_IS_NEWER} AND ({_NO_SOURCE} OR {_SOURCE_IS_OLDER})")
         return Outcome.STALE
 
-    def replace(self, seen: SeenRecord | None, entry: Entry) -> bool:
+    def replace(self, seen: RecordState | None, entry: RecordUpdate) -> bool:
         """Records an entry if the record is still the one that was seen.
 
         Returns:
@@ -126,7 +126,7 @@ class RunTable:
 
     def _update(
         self,
-        entry: Entry,
+        entry: RecordUpdate,
         attributes: Mapping[str, JSON],
         condition: str,
         expected: Item | None = None,
@@ -166,7 +166,7 @@ class RunTable:
         return None
 
 
-def _latest(entry: Entry) -> dict[str, JSON]:
+def _latest(entry: RecordUpdate) -> dict[str, JSON]:
     errors = [{"path": error.path, "message": error.message} for error in entry.errors]
     return {
         "status": entry.outcome.value,

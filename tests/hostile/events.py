@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
-from handler.domain import Run, Upload
+from handler.domain import ObjectEvent, Run
 from handler.errors import UnknownEventError
 from handler.events import Message, is_from_sqs, parse_messages, parse_tasks, parse_uploads
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
 
-def check_event(event: Any) -> list[Upload]:
+def check_event(event: Any) -> list[ObjectEvent]:
     """The uploads that an event names, to either entry point, if it is a known one."""
     messages: list[Message] = []
     for parse in (parse_messages if is_from_sqs(event) else _parse_directly, parse_tasks):
@@ -133,7 +133,7 @@ def _check_error(error: UnknownEventError) -> None:
     assert 1 <= len(str(error).encode()) < 1_000
 
 
-def _check_upload(upload: Upload, keys: set[str]) -> None:
+def _check_upload(upload: ObjectEvent, keys: set[str]) -> None:
     assert upload.key in keys
     assert upload.run == run_of(upload.key)
     for text in (upload.bucket, upload.key, upload.version_id or ""):

@@ -16,7 +16,7 @@ from moto import mock_aws
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
-from handler.domain import Outcome, Upload
+from handler.domain import ObjectEvent, Outcome
 from handler.keys import parse_key
 from handler.recorder import Recorder
 from local.stack import STACK_NAME, LocalStack
@@ -117,7 +117,9 @@ def record_run(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Ou
     def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
         key = f"runs/{organisation}/{run}/metadata.json"
         shared_stack.upload(key, body)
-        return recorder.handle(Upload(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)).outcome
+        return recorder.handle(
+            ObjectEvent(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)
+        ).outcome
 
     return put
 

@@ -22,7 +22,7 @@ from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from handler.config import load_settings
-from handler.domain import Run, Upload
+from handler.domain import ObjectEvent, Run
 from handler.keys import parse_sequencer
 from handler.recorder import Recorder
 from handler.runs import RunTable
@@ -194,7 +194,7 @@ class Explorer:
         delivery = self._scenario.deliveries[index]
         client: Any = ReplayedClient(self._scenario, answers)
         recorder = Recorder(self._settings, S3(client), RunTable(TABLE, client))
-        upload = Upload(
+        upload = ObjectEvent(
             bucket=BUCKET,
             key=KEY,
             run=RUN,

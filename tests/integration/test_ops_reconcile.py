@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from pytest_mock import MockerFixture
 
-from handler.domain import Outcome, Run, Upload
+from handler.domain import ObjectEvent, Outcome, Run
 from handler.errors import AWSCallError
 from handler.recorder import Recorder
 from handler.runs import RunTable
@@ -342,7 +342,7 @@ def test_run_that_a_live_event_records_first_is_a_duplicate(
     shared_stack.upload(key, b"{}")
     handle = Recorder.handle
 
-    def be_late(self: Recorder, upload: Upload) -> Any:
+    def be_late(self: Recorder, upload: ObjectEvent) -> Any:
         handle(recorder, upload)
         return handle(self, upload)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handler.domain import Run, Upload
+from handler.domain import ObjectEvent, Run
 from handler.errors import UnknownEventError
 from handler.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
 
@@ -31,7 +31,7 @@ EVENTBRIDGE = {
 def test_s3_record_gives_every_field(s3_record: Callable[..., dict[str, Any]]) -> None:
     record = s3_record(KEY, "b", versionId="v", eTag="e", sequencer="1f", size=3)
     assert parse_uploads({"Records": [record]}) == [
-        Upload("b", KEY, Run("acme", "run-0001"), created=True, version_id="v", etag="e", sequencer="1F".zfill(32))
+        ObjectEvent("b", KEY, Run("acme", "run-0001"), created=True, version_id="v", etag="e", sequencer="1F".zfill(32))
     ]
 
 
@@ -57,7 +57,7 @@ def test_s3_key_is_decoded_once(s3_record: Callable[..., dict[str, Any]]) -> Non
 def test_eventbridge_key_is_not_decoded() -> None:
     (upload,) = parse_uploads(EVENTBRIDGE)
     assert upload.key == "runs/a+b/c d%41/metadata.json"
-    assert upload == Upload(
+    assert upload == ObjectEvent(
         "b", upload.key, None, created=True, version_id="v", etag="e", sequencer="617F08299329D189".zfill(32)
     )
 
@@ -231,7 +231,7 @@ def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str, bucket: 
     (message,) = parse_tasks(batch(task, schema=schema))
     assert message.message_id == "t"
     assert message.uploads == (
-        Upload("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
+        ObjectEvent("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
     )
 
 

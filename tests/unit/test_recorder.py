@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
 from handler.config import build_model_config, load_settings
-from handler.domain import Outcome, Run, Upload
+from handler.domain import ObjectEvent, Outcome, Run
 from handler.errors import AWSCallError, ContentionError
 from handler.recorder import Recorder, Result
 from handler.runs import RunTable
@@ -30,9 +30,11 @@ def recorder(s3_client: MagicMock, dynamodb_client: MagicMock) -> Recorder:
 
 
 @pytest.fixture
-def upload(run: Run, metadata_key: str) -> Callable[..., Upload]:
-    def make(**fields: Any) -> Upload:
-        return Upload(**{"bucket": "run-recorder-runs", "key": metadata_key, "run": run, "created": True, **fields})
+def upload(run: Run, metadata_key: str) -> Callable[..., ObjectEvent]:
+    def make(**fields: Any) -> ObjectEvent:
+        return ObjectEvent(
+            **{"bucket": "run-recorder-runs", "key": metadata_key, "run": run, "created": True, **fields}
+        )
 
     return make
 
@@ -59,7 +61,7 @@ def errors(result: Result) -> dict[str, str]:
 
 
 def test_model_config_may_be_that_of_another_environment(
-    s3_client: MagicMock, dynamodb_client: MagicMock, upload: Callable[..., Upload], store: Callable[..., None]
+    s3_client: MagicMock, dynamodb_client: MagicMock, upload: Callable[..., ObjectEvent], store: Callable[..., None]
 ) -> None:
     store({})
     dynamodb_client.get_item.return_value = {}
@@ -81,7 +83,7 @@ def test_model_config_may_be_that_of_another_environment(
 )
 def test_what_is_no_upload_of_a_run_is_ignored_without_a_call(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     s3_client: MagicMock,
     dynamodb_client: MagicMock,
     fields: dict[str, Any],
@@ -94,7 +96,7 @@ def test_what_is_no_upload_of_a_run_is_ignored_without_a_call(
 
 def test_sequenced_upload_takes_one_read_and_one_write(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     s3_client: MagicMock,
     dynamodb_client: MagicMock,
@@ -108,7 +110,7 @@ def test_sequenced_upload_takes_one_read_and_one_write(
 
 
 def test_record_holds_the_config_its_hash_and_its_source(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], dynamodb_client: MagicMock
 ) -> None:
     body = b'{"model": {"name": "m", "version": "1"}, "parameters": {"b": 1.50, "a": "\xc3\xa9"}, "tags": {}}'
     store(body, VersionId="v1")
@@ -136,7 +138,7 @@ def test_record_holds_the_config_its_hash_and_its_source(
 @pytest.mark.parametrize("answer", [{"VersionId": "v2"}, {"VersionId": "v1", "ETag": '"other"'}, {}])
 def test_answer_with_another_object_than_the_event_names_is_not_recorded(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     answer: dict[str, str],
@@ -148,7 +150,7 @@ def test_answer_with_another_object_than_the_event_names_is_not_recorded(
 
 
 def test_object_without_a_version_may_have_been_overwritten_since_the_event(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], dynamodb_client: MagicMock
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], dynamodb_client: MagicMock
 ) -> None:
     store(ETag='"newer"')
     assert recorder.handle(upload(sequencer=SEQUENCER, etag="older")) == Result(Outcome.RECORDED)
@@ -158,7 +160,7 @@ def test_object_without_a_version_may_have_been_overwritten_since_the_event(
 @pytest.mark.parametrize("sequencer", [SEQUENCER, None])
 def test_upload_that_is_gone_is_ignored(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     s3_client: MagicMock,
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
@@ -171,21 +173,21 @@ def test_upload_that_is_gone_is_ignored(
 
 
 def test_document_over_1_mib_is_rejected_unread(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
 ) -> None:
     store(ContentLength=1_048_577)
     assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {"": "1048577 bytes; at most 1048576 are read"}
 
 
 def test_document_of_1_mib_is_read(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
 ) -> None:
     store(json.dumps(MODEL).encode().ljust(1_048_576))
     assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
 
 
 def test_errors_of_the_document_its_files_and_its_model_come_at_once(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
 ) -> None:
     store(
         {
@@ -207,7 +209,7 @@ def test_errors_of_the_document_its_files_and_its_model_come_at_once(
 
 
 def test_model_that_is_wrong_in_itself_is_not_missing_as_well(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None]
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
 ) -> None:
     store({"model": {"name": 1}})
     assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
@@ -216,7 +218,7 @@ def test_model_that_is_wrong_in_itself_is_not_missing_as_well(
 
 
 def test_listing_ends_at_the_last_declared_file(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
 ) -> None:
     """A run may have far more files than its document declares."""
     store({**MODEL, "files": [{"path": "b"}]})
@@ -233,7 +235,7 @@ def test_listing_ends_at_the_last_declared_file(
 
 
 def test_first_20_errors_are_recorded(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], s3_client: MagicMock
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
 ) -> None:
     store({"name": 1, "files": [{"path": f"{index}"} for index in range(50)]})
     s3_client.get_paginator.return_value.paginate.return_value = [{"IsTruncated": False}]
@@ -243,7 +245,7 @@ def test_first_20_errors_are_recorded(
 
 @pytest.mark.parametrize(("length", "outcome"), [(390_000, Outcome.RECORDED), (393_216, Outcome.REJECTED)])
 def test_record_over_the_item_size_is_rejected(
-    recorder: Recorder, upload: Callable[..., Upload], store: Callable[..., None], length: int, outcome: Outcome
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], length: int, outcome: Outcome
 ) -> None:
     store({**MODEL, "parameters": {"p": "x" * length}})
     result = recorder.handle(upload(sequencer=SEQUENCER))
@@ -253,7 +255,7 @@ def test_record_over_the_item_size_is_rejected(
 
 def test_unsequenced_upload_reads_the_record_before_the_object(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     s3_client: MagicMock,
     dynamodb_client: MagicMock,
@@ -281,7 +283,7 @@ def seen(version_id: str = "v1", etag: str = "e1") -> dict[str, Any]:
 
 def test_swap_starts_over_when_the_record_changed(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
@@ -296,7 +298,7 @@ def test_swap_starts_over_when_the_record_changed(
 
 def test_swap_gives_up_to_be_delivered_again(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
@@ -317,7 +319,7 @@ def test_swap_gives_up_to_be_delivered_again(
 )
 def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     recorded: dict[str, Any],
@@ -331,7 +333,7 @@ def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
 @pytest.mark.parametrize(("recorded_upload", "writes"), [("2026-11-20T08:30:00Z", 0), ("2026-11-20T08:29:59Z", 1)])
 def test_same_bytes_uploaded_again_without_versions_move_the_record_on(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     recorded_upload: str,
@@ -359,7 +361,7 @@ def test_same_bytes_uploaded_again_without_versions_move_the_record_on(
 )
 def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     s3_client: MagicMock,
     dynamodb_client: MagicMock,
@@ -390,7 +392,7 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
 @pytest.mark.parametrize("sequencer", [SEQUENCER, None])
 def test_large_documents_take_turns_and_others_do_not_wait(
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     sequencer: str | None,
@@ -427,7 +429,7 @@ def impatience(mocker: MockerFixture) -> None:
 def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
     impatience: None,  # noqa: ARG001
     recorder: Recorder,
-    upload: Callable[..., Upload],
+    upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
 ) -> None:

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pytest_mock import MockerFixture
 
-from handler.domain import Entry, Outcome, Run
+from handler.domain import Outcome, RecordUpdate, Run
 from handler.errors import AWSCallError, FieldError
-from handler.runs import RunTable, SeenRecord
+from handler.runs import RecordState, RunTable
 
 UPLOADED_AT = "2026-11-20T08:30:00Z"
 NOW = "2026-11-20T09:00:00.000001Z"
@@ -33,8 +33,8 @@ def table(dynamodb_client: MagicMock) -> RunTable:
 
 
 @pytest.fixture
-def entry(run: Run) -> Entry:
-    return Entry(
+def entry(run: Run) -> RecordUpdate:
+    return RecordUpdate(
         run=run,
         bucket="b",
         key="k",
@@ -48,7 +48,7 @@ def entry(run: Run) -> Entry:
 
 
 @pytest.fixture
-def rejected(entry: Entry) -> Entry:
+def rejected(entry: RecordUpdate) -> RecordUpdate:
     return replace(entry, errors=(FieldError("/a", "wrong"),), accepted={})
 
 
@@ -64,7 +64,7 @@ def test_client_is_made_when_none_is_given(mocker: MockerFixture) -> None:
 
 
 def test_accepted_entry_is_written_if_its_sequencer_is_higher(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
 ) -> None:
     assert table.record(entry) is Outcome.RECORDED
     dynamodb_client.update_item.assert_called_once_with(
@@ -113,14 +113,14 @@ def test_accepted_entry_is_written_if_its_sequencer_is_higher(
 
 
 def test_entry_without_a_version_removes_that_of_an_earlier_upload(
-    table: RunTable, rejected: Entry, dynamodb_client: MagicMock
+    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock
 ) -> None:
     table.record(replace(rejected, version_id=None))
     assert dynamodb_client.update_item.call_args.kwargs["UpdateExpression"].endswith("REMOVE #version_id")
 
 
 def test_rejected_entry_sets_only_the_latest_upload(
-    table: RunTable, rejected: Entry, dynamodb_client: MagicMock
+    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock
 ) -> None:
     assert table.record(rejected) is Outcome.REJECTED
     call = dynamodb_client.update_item.call_args.kwargs
@@ -135,7 +135,7 @@ def test_rejected_entry_sets_only_the_latest_upload(
 
 
 def test_equal_sequencer_is_a_duplicate(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="05", status="rejected")
     assert table.record(entry) is Outcome.DUPLICATE
@@ -143,7 +143,7 @@ def test_equal_sequencer_is_a_duplicate(
 
 
 def test_lower_sequencer_is_stale(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="recorded")
     assert table.record(entry) is Outcome.STALE
@@ -153,7 +153,7 @@ def test_lower_sequencer_is_stale(
 @pytest.mark.parametrize("filled", [True, False])
 def test_accepted_entry_fills_in_what_a_rejected_newer_one_left_out(
     table: RunTable,
-    entry: Entry,
+    entry: RecordUpdate,
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
     *,
@@ -174,7 +174,7 @@ def test_accepted_entry_fills_in_what_a_rejected_newer_one_left_out(
 
 
 def test_rejected_entry_fills_nothing_in(
-    table: RunTable, rejected: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="rejected")
     assert table.record(rejected) is Outcome.STALE
@@ -182,7 +182,7 @@ def test_rejected_entry_fills_nothing_in(
 
 
 def test_record_without_a_sequencer_cannot_be_compared(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     dynamodb_client.update_item.side_effect = failed_condition(client_error, status="recorded")
     assert table.record(entry) is None
@@ -190,7 +190,7 @@ def test_record_without_a_sequencer_cannot_be_compared(
 
 
 def test_replace_demands_that_there_is_still_no_record(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
 ) -> None:
     assert table.replace(None, replace(entry, sequencer=None))
     call = dynamodb_client.update_item.call_args.kwargs
@@ -199,8 +199,10 @@ def test_replace_demands_that_there_is_still_no_record(
     assert ":sequencer" not in call["ExpressionAttributeValues"]
 
 
-def test_replace_demands_the_record_that_was_seen(table: RunTable, entry: Entry, dynamodb_client: MagicMock) -> None:
-    assert table.replace(SeenRecord("2026-11-20T08:59:59.000000Z", "e0", None, "04", UPLOADED_AT), entry)
+def test_replace_demands_the_record_that_was_seen(
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
+) -> None:
+    assert table.replace(RecordState("2026-11-20T08:59:59.000000Z", "e0", None, "04", UPLOADED_AT), entry)
     call = dynamodb_client.update_item.call_args.kwargs
     assert call["ConditionExpression"] == (
         "#recorded_at = :seen_recorded_at AND #etag = :seen_etag AND "
@@ -218,20 +220,20 @@ def test_replace_demands_the_record_that_was_seen(table: RunTable, entry: Entry,
 
 
 def test_replace_writes_a_later_time_than_it_saw_whatever_the_clock_says(
-    table: RunTable, entry: Entry, dynamodb_client: MagicMock
+    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
 ) -> None:
-    table.replace(SeenRecord("2026-11-20T10:00:00.999999Z", "e0", None, None, None), entry)
+    table.replace(RecordState("2026-11-20T10:00:00.999999Z", "e0", None, None, None), entry)
     values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
     assert values[":recorded_at"] == {"S": "2026-11-20T10:00:01.000000Z"}
 
 
-@pytest.mark.parametrize("seen", [None, SeenRecord(NOW, "e0", "v0", None, UPLOADED_AT)])
+@pytest.mark.parametrize("seen", [None, RecordState(NOW, "e0", "v0", None, UPLOADED_AT)])
 def test_replace_tells_that_the_record_changed(
     table: RunTable,
-    entry: Entry,
+    entry: RecordUpdate,
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
-    seen: SeenRecord | None,
+    seen: RecordState | None,
 ) -> None:
     dynamodb_client.update_item.side_effect = failed_condition(client_error)
     assert not table.replace(seen, entry)
@@ -246,13 +248,13 @@ def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client:
             "uploaded_at": {"S": UPLOADED_AT},
         }
     }
-    assert table.get(run) == SeenRecord(NOW, "e", None, "05", UPLOADED_AT)
+    assert table.get(run) == RecordState(NOW, "e", None, "05", UPLOADED_AT)
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
 
 
 def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {"Item": KEY}
-    assert table.get(run) == SeenRecord(None, None, None, None, None)
+    assert table.get(run) == RecordState(None, None, None, None, None)
 
 
 def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
@@ -296,7 +298,7 @@ def test_page_that_ends_early_raises(table: RunTable, dynamodb_client: MagicMock
 
 
 def test_refusals_and_silence_raise(
-    table: RunTable, run: Run, entry: Entry, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, run: Run, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE, NOT_UTF8):
         dynamodb_client.get_item.side_effect = error
