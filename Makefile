@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve pictures test lint scan unit integration soak fuzz bench lock clean
+.PHONY: help run serve pictures test lint scan minimal unit integration soak fuzz bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -23,8 +23,9 @@ pictures: $(VENV)/local.done ## Draw the pictures of the documentation anew
 	@$(BIN)/python -m local.pictures
 
 test: ## Check everything
-	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/dev.done $(VENV)/sam.done $(VENV)/checkov.done
-	@$(MAKE) --no-print-directory lint scan unit integration
+	@$(MAKE) --no-print-directory --jobs 2 $(addprefix $(VENV)/, dev.done sam.done checkov.done unit.done)
+	@$(MAKE) --no-print-directory --jobs 2 lint scan minimal
+	@$(MAKE) --no-print-directory unit integration
 
 lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff check
@@ -36,6 +37,9 @@ scan: export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
 scan: export CKV_PARSE_ERROR_FAIL := true
 scan: $(VENV)/checkov.done ## Check the template for weaknesses
 	$(VENV)/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
+
+minimal: $(VENV)/unit.done ## Run the unit tests with no packages but those that ship and the group "unit"
+	$(VENV)/unit/bin/python -m pytest --quiet tests/unit
 
 unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 	$(BIN)/pytest --numprocesses auto --cov=handler --cov-fail-under=95 tests/unit
@@ -81,6 +85,12 @@ $(BIN)/python:
 
 $(VENV)/%.done: requirements-%.txt $(BIN)/python
 	$(PIP) $(INSTALL) --requirement $<
+	@touch $@
+
+# Created anew each time, so that it never holds a package that is no longer listed.
+$(VENV)/unit.done: requirements.txt requirements-dev.txt pyproject.toml $(BIN)/python
+	$(BIN)/python -m venv --clear --without-pip $(VENV)/unit
+	$(PIP) --python $(VENV)/unit/bin/python $(INSTALL) --requirement $< --group unit --constraint requirements-dev.txt
 	@touch $@
 
 # Tools with pins of their own get environments of their own.

@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from handler import app
 from handler.domain import Run
-from local.stack import CREDENTIALS
 
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "run-recorder-runs"
 TABLE = "run-recorder-table"
 
