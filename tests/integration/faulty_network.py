@@ -17,11 +17,11 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.httpsession import URLLib3Session
 from moto.server import DomainDispatcherApplication, create_backend_app
+from urllib3.connection import HTTPConnection
 from werkzeug.test import Client
 
 _HEADER = "x-fault"
-_READ_TIMEOUT = 0.3  # seconds, of those requests that are to run into it
-_PATIENCE = 30  # seconds; nobody waits longer, whatever happens
+_HANG = 300  # seconds after which a test that hangs fails; no outcome depends on it
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Exchange(BaseHTTPRequestHandler):
     """A request, and the means to spoil its answer."""
 
     protocol_version = "HTTP/1.1"
-    timeout = _PATIENCE
+    timeout = _HANG
     server: "FaultyNetwork"
 
     def do_GET(self) -> None:
@@ -86,8 +86,8 @@ class Exchange(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def wait(self) -> None:
-        """Says nothing more until the client has gone."""
-        self.connection.recv(1)
+        """Sends nothing more, so that the client's read times out (see `ClientSocket`)."""
+        self.server.silent.add(self.client_address)
         self.close_connection = True
 
     def error(self, status: int, code: str) -> Answer:
@@ -143,6 +143,7 @@ class FaultyNetwork(ThreadingHTTPServer):
     Attributes:
         faults: by operation and name.
         plans: what fails, by run id.
+        silent: the clients' addresses on connections where a read is still to time out.
     """
 
     daemon_threads = True
@@ -153,6 +154,7 @@ class FaultyNetwork(ThreadingHTTPServer):
         self.faults = faults
         self.moto = Client(DomainDispatcherApplication(create_backend_app))
         self.plans: dict[str, Plan] = {}
+        self.silent: set[Any] = set()
         self._exchanges = 0
         self._changed = threading.Condition()
         self._nobody_listens = socket.socket()
@@ -181,13 +183,14 @@ class FaultyNetwork(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def settle(self) -> None:
-        """Waits until what clients no longer wait for is done, too."""
+        """Waits until what clients no longer wait for is done, too. Every silence has ended in a time-out."""
         with self._changed:
-            self._changed.wait_for(lambda: self._exchanges == 0, _PATIENCE)
+            assert self._changed.wait_for(lambda: self._exchanges == 0, _HANG)
+        assert self.silent == set()
 
     def route(self, request: AWSPreparedRequest) -> None:
         """Marks a request that is to fail."""
-        request.context.pop("read_timeout", None)  # an earlier attempt's
+        request.context["read_timeout"] = _HANG  # however slow moto is
         plan = self._take_plan(request)
         if plan is None:
             return
@@ -195,8 +198,6 @@ class FaultyNetwork(ThreadingHTTPServer):
         fault = self.faults[plan.operation][plan.name]
         if fault.spoil is refuse:
             request.url = request.url.replace(self.url, f"http://127.0.0.1:{self._nobody_listens.getsockname()[1]}")
-        if fault.impatient:
-            request.context["read_timeout"] = _READ_TIMEOUT
 
     def _take_plan(self, request: AWSPreparedRequest) -> Plan | None:
         target = request.headers.get("X-Amz-Target")
@@ -214,6 +215,28 @@ class FaultyNetwork(ThreadingHTTPServer):
         return None
 
 
+class ClientSocket(socket.socket):
+    """The client's end of a connection. A read times out at once where the network is silent.
+
+    A time-out by the clock would also end answers that are only slow on a busy machine. The server closes a silent
+    connection instead, and this socket reports the end as a time-out, after all that was sent has been read.
+    """
+
+    def __init__(self, connected: socket.socket, silent: set[Any]) -> None:
+        timeout = connected.gettimeout()
+        super().__init__(fileno=connected.detach())
+        self.settimeout(timeout)
+        self._silent = silent
+
+    def recv_into(self, *arguments: Any) -> int:
+        """Reads as any socket does; raises `TimeoutError` at the end of a silent connection."""
+        count = super().recv_into(*arguments)
+        if count == 0 and (address := self.getsockname()) in self._silent:
+            self._silent.remove(address)
+            raise TimeoutError("timed out")
+        return count
+
+
 def name_operation(url: str, target: str | bytes | None) -> str:
     """The AWS operation of a request."""
     if target:
@@ -225,7 +248,7 @@ def name_operation(url: str, target: str | bytes | None) -> str:
 def faulty_network(faults: Faults) -> Iterator[FaultyNetwork]:
     """A network for botocore's clients that use its URL."""
     with FaultyNetwork(faults) as network, pytest.MonkeyPatch.context() as patch:
-        send = URLLib3Session.send
+        send, connect = URLLib3Session.send, HTTPConnection._new_conn  # noqa: SLF001
 
         def send_through(session: URLLib3Session, request: AWSPreparedRequest) -> Any:
             if request.url.startswith(network.url):
@@ -233,6 +256,7 @@ def faulty_network(faults: Faults) -> Iterator[FaultyNetwork]:
             return send(session, request)
 
         patch.setattr(URLLib3Session, "send", send_through)
+        patch.setattr(HTTPConnection, "_new_conn", lambda self: ClientSocket(connect(self), network.silent))
         thread = threading.Thread(target=network.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         yield network
