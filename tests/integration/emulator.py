@@ -1,7 +1,9 @@
 """Lambda's Runtime Interface Emulator, which SAM CLI ships. It needs no container."""
 
+import contextlib
 import json
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -12,12 +14,18 @@ from typing import Any
 
 from local.sam import ARCHITECTURE, SAM
 
+_HANG = 300  # seconds after which a test that hangs fails; no outcome depends on it
+# Below the ranges from which Linux and macOS assign ports, so that no connection and no other server takes the port
+# before the emulator binds it.
+_PORTS = range(10_000, 32_000)
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = secrets.choice(_PORTS)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Emulator:
@@ -38,16 +46,17 @@ class Emulator:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{package}{os.pathsep}{runtime_client}",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(_HANG),
             **environment,
         }
         self.process = subprocess.Popen([str(word) for word in command], cwd=package, env=environ)  # noqa: S603
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + _HANG
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
+                assert self.process.poll() is None, "the emulator has ended"
                 assert time.monotonic() < deadline, "the emulator does not listen"
                 time.sleep(0.05)
 
@@ -55,7 +64,7 @@ class Emulator:
         """The function's answer, or its error, to an event."""
         request = urllib.request.Request(self.url, data=event)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_HANG) as response:  # noqa: S310
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:  # the function did not start
             return json.loads(error.read())
