@@ -5,6 +5,7 @@ Lambda service: what they would be told is taken from the queues, from what the 
 whether it raises, a minute at a time, and `tests.integration.cloudwatch` decides.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -27,7 +28,10 @@ QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "U
 
 
 class Watch:
-    """The local stack under a clock of its own, and what CloudWatch would know of it."""
+    """The local stack, and what CloudWatch would know of it.
+
+    Its clock stands still but for the minutes that a test lets pass, and a millisecond each time that it is read.
+    """
 
     def __init__(self, alarms: dict[str, Any], stack: LocalStack, read_output: Callable[[], str]) -> None:
         self._alarms = alarms
@@ -35,10 +39,11 @@ class Watch:
         self._read_output = read_output
         self._samples: list[Sample] = []
         self._minute = 0
+        self._ticks = itertools.count(time.time_ns() // 1_000_000)
 
     def milliseconds(self) -> float:
         """The time for SQS."""
-        return time.time() * 1000 + self._minute * 60_000
+        return next(self._ticks) + self._minute * 60_000
 
     def raised(self) -> set[str]:
         """The alarms that are raised now."""
