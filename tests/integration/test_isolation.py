@@ -24,7 +24,7 @@ def key(run_id: str) -> str:
 
 @pytest.fixture
 def trouble(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Reading the run "denied" fails, "defect" meets a bug, "hanging" never comes back."""
+    """Reading the run "denied" fails, "defect" meets a bug, "hanging" does not return during the test."""
     over = threading.Event()
     read_object = S3.read_object
 
@@ -36,6 +36,7 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 raise ZeroDivisionError
             case [_, _, "hanging", _]:
                 over.wait()
+                raise AWSCallError("no answer")
         return read_object(self, bucket, name, *arguments, **options)
 
     monkeypatch.setattr(S3, "read_object", read)
@@ -43,7 +44,7 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     over.set()
 
 
-@pytest.mark.usefixtures("trouble")
+@pytest.mark.usefixtures("trouble", "time_runs_out_last")
 def test_every_kind_of_message_in_one_batch_ends_as_its_own(
     stack: LocalStack, put_metadata: PutMetadata, s3_record: Callable[..., Any], sqs_event: Callable[..., Any]
 ) -> None:
@@ -115,7 +116,7 @@ def test_uploads_of_one_event_are_handled_at_the_same_time(
 
     def read(*arguments: Any, **options: Any) -> Any:
         if not done.is_set():
-            all_are_reading.wait(timeout=30)
+            all_are_reading.wait(timeout=300)  # seconds after which a test that hangs fails
             done.set()
         return read_object(*arguments, **options)
 
