@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from handler.domain import Run
 from handler.keys import parse_key
-from handler.runs import RecordState
+from handler.record_state import RecordState
 from handler.s3 import S3
 from ops.records import Records
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from handler.domain import JSON, ObjectEvent, Outcome, Run
 from handler.keys import parse_key
+from handler.record_state import RecordState
 from handler.recorder import Recorder
-from handler.runs import RecordState, RunTable
+from handler.runs import RunTable
 from handler.s3 import S3, StoredObject
 from ops.candidates import DOCUMENT, Candidate
 

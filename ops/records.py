@@ -1,15 +1,16 @@
 """Many records at once: whose there are, and an organisation's in two orders."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from handler.domain import Run
-from handler.runs import Item, RecordState, RunTable
+from handler.record_state import STATE_ATTRIBUTES, Item, RecordState
+from handler.runs import RunTable
 
 # Greater than any id, and so the end of an organisation's records.
 _LAST = "\U0010ffff"
-_SEEN = ", ".join(["run_id", *[field.name for field in fields(RecordState)]])
+# Some of them are reserved words of DynamoDB's expressions.
+_NAMES = {f"#{name}": name for name in ("run_id", *STATE_ATTRIBUTES)}
 
 
 class Records:
@@ -93,6 +94,10 @@ class Records:
             condition += " AND run_id > :after"
             values[":after"] = {"S": after}
         for item in self._table.find(
-            "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, ProjectionExpression=_SEEN
+            "query",
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ExpressionAttributeNames=_NAMES,
+            ProjectionExpression=", ".join(_NAMES),
         ):
             yield Run(organisation_id, item["run_id"]["S"]), RecordState.of(item)

@@ -4,7 +4,7 @@ import click
 from boto3.dynamodb.types import TypeDeserializer
 
 from handler.keys import parse_key
-from handler.runs import RecordState
+from handler.record_state import RecordState
 from ops.cli import FOUND, Command, json_option, of_stack
 from ops.comparison import Finding, State, compare
 from ops.output import echo_json, echo_table, flatten

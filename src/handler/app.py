@@ -13,7 +13,8 @@ from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
 from handler.config import is_lambda, load_settings, snapshot
-from handler.dispatcher import FAILED, WORKERS, Dispatcher, StdoutHandler
+from handler.dispatcher import WORKERS, Dispatcher, Invocation, StdoutHandler
+from handler.domain import Outcome
 from handler.errors import UploadFailedError
 from handler.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
 from handler.recorder import Recorder
@@ -50,10 +51,10 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         UploadFailedError: uploads failed, and it is not SQS that could be told which; all
             were tried.
     """
-    dispatcher, seconds = _connect(snapshot()), _seconds_for_uploads(context)
+    dispatcher, invocation = _connect(snapshot()), _describe(context)
     if is_from_sqs(event):
-        return _answer_sqs(event, dispatcher, seconds)
-    return _answer_directly(event, dispatcher, seconds)
+        return _answer_sqs(event, dispatcher, invocation)
+    return _answer_directly(event, dispatcher, invocation)
 
 
 def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         SettingsError: environment variables are missing or bad.
         UnknownEventError: the event is not one of S3 Batch Operations.
     """
-    return _answer_batch(event, _connect(snapshot()), _seconds_for_uploads(context))
+    return _answer_batch(event, _connect(snapshot()), _describe(context))
 
 
 @functools.lru_cache(maxsize=1)
@@ -85,45 +86,50 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     )
     return Dispatcher(
         recorder,
-        Logger(service=settings.service, logger_handler=StdoutHandler()),
+        # The place in the code that writes the line is always the same.
+        Logger(service=settings.service, logger_handler=StdoutHandler(), location=None),
         Metrics(service=settings.service, namespace=settings.metrics_namespace),
     )
 
 
-def _seconds_for_uploads(context: object) -> float | None:
-    """None where the context does not tell, as outside Lambda."""
-    ask = getattr(context, "get_remaining_time_in_millis", None)
-    milliseconds = ask() if callable(ask) else None
-    return milliseconds / 1000 * _SHARE_FOR_UPLOADS if isinstance(milliseconds, int | float) else None
+def _describe(context: object) -> Invocation:
+    """Return what Lambda's context says of an invocation; outside Lambda it may say nothing."""
+    request_id = getattr(context, "aws_request_id", None)
+    remaining_time = getattr(context, "get_remaining_time_in_millis", None)
+    milliseconds = remaining_time() if callable(remaining_time) else None
+    return Invocation(
+        request_id if isinstance(request_id, str) else None,
+        milliseconds / 1000 * _SHARE_FOR_UPLOADS if isinstance(milliseconds, int | float) else None,
+    )
 
 
-def _answer_directly(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
-    answers = dispatcher.handle_uploads(parse_uploads(event), seconds)
-    failed = [f"s3://{answer['bucket']}/{answer['key']}" for answer in answers if answer["outcome"] == FAILED]
+def _answer_directly(event: dict[str, Any], dispatcher: Dispatcher, invocation: Invocation) -> dict[str, Any]:
+    answers = dispatcher.handle_uploads(parse_uploads(event), invocation)
+    failed = [f"s3://{answer['bucket']}/{answer['key']}" for answer in answers if answer["outcome"] == Outcome.FAILED]
     if failed:
         raise UploadFailedError(f"{len(failed)} of {len(answers)} uploads failed, see the log: {', '.join(failed)}")
     return {"outcomes": answers}
 
 
-def _answer_sqs(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
+def _answer_sqs(event: dict[str, Any], dispatcher: Dispatcher, invocation: Invocation) -> dict[str, Any]:
     messages = parse_messages(event)
     failed = [
-        message.message_id
-        for message, answers in zip(messages, dispatcher.handle_messages(messages, seconds), strict=True)
-        if any(answer["outcome"] == FAILED for answer in answers)
+        message.item_id
+        for message, answers in zip(messages, dispatcher.handle_items(messages, invocation), strict=True)
+        if any(answer["outcome"] == Outcome.FAILED for answer in answers)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _answer_batch(event: dict[str, Any], dispatcher: Dispatcher, seconds: float | None) -> dict[str, Any]:
+def _answer_batch(event: dict[str, Any], dispatcher: Dispatcher, invocation: Invocation) -> dict[str, Any]:
     tasks = parse_tasks(event)
     results = []
-    for task, (answer,) in zip(tasks, dispatcher.handle_messages(tasks, seconds), strict=True):
+    for task, (answer,) in zip(tasks, dispatcher.handle_items(tasks, invocation), strict=True):
         code, text = "Succeeded", answer["outcome"]
-        if text == FAILED:
+        if text == Outcome.FAILED:
             code = "PermanentFailure" if task.error else "TemporaryFailure"
-            text = f"{FAILED}: {answer['reason']}"[:_MAX_RESULT_LENGTH]
-        results.append({"taskId": task.message_id, "resultCode": code, "resultString": text})
+            text = f"{text}: {answer['reason']}"[:_MAX_RESULT_LENGTH]
+        results.append({"taskId": task.item_id, "resultCode": code, "resultString": text})
     return {
         "invocationSchemaVersion": event["invocationSchemaVersion"],
         "invocationId": event["invocationId"],

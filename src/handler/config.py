@@ -93,8 +93,9 @@ def build_model_config(run: Run, metadata: Metadata, env: Environment = os.envir
     """The config of the model that is to run on this run: a function of its arguments alone.
 
     ``DEVELOPMENT`` switches between the two environments. The metadata's model replaces the
-    deployment's as a whole, its parameters one by one. Production takes pinned versions
-    only; development reads a missing version as ``latest``.
+    deployment's as a whole, its parameters one by one; the deployment's parameters are those
+    of its own model, and no other model gets them. Production takes pinned versions only;
+    development reads a missing version as ``latest``.
 
     Raises:
         SettingsError: environment variables are missing or bad.
@@ -108,13 +109,15 @@ def build_model_config(run: Run, metadata: Metadata, env: Environment = os.envir
         raise InvalidMetadataError(
             [FieldError("/model/version", "production needs a pinned version, other than 'latest'")]
         )
+    is_default_model = settings.model is None or model.name == settings.model.name
+    defaults = settings.parameters if is_default_model else {}
     results = "development/results" if settings.development else "results"
     return {
         "environment": "development" if settings.development else "production",
         "model": {"name": model.name, "version": model.version or "latest"},
         "input": f"s3://{settings.runs_bucket}/{run.prefix}",
         "output": f"s3://{settings.output_bucket}/{results}/{run.path}",
-        "parameters": {**settings.parameters, **metadata.parameters},
+        "parameters": {**defaults, **metadata.parameters},
     }
 
 

@@ -1,24 +1,40 @@
 """The values that travel between the modules: frozen, made once at the edge."""
 
 import enum
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-from handler.errors import FieldError
+from typing import Any, NamedTuple, Self, TypeAlias
 
 JSON: TypeAlias = Any
 """A JSON value: dict, list, str, bool, None and, for numbers, int or Decimal; never float."""
 
 
 class Outcome(enum.StrEnum):
-    """What became of one upload. A failure is not among them: it is an exception."""
+    """What handling one object event did to the record.
 
-    RECORDED = "recorded"
-    REJECTED = "rejected"
-    DUPLICATE = "duplicate"
-    STALE = "stale"
-    IGNORED = "ignored"
+    Attributes:
+        metric: the CloudWatch metric that counts it.
+        log_level: of its log line, as `logging` has it.
+    """
+
+    metric: str
+    log_level: int
+
+    RECORDED = "recorded", "RunsRecorded", logging.INFO
+    REJECTED = "rejected", "RunsRejected", logging.INFO
+    DUPLICATE = "duplicate", "DuplicateEvents", logging.INFO
+    STALE = "stale", "StaleEvents", logging.INFO
+    IGNORED = "ignored", "IgnoredEvents", logging.WARNING
+    FAILED = "failed", "FailedEvents", logging.ERROR
+
+    def __new__(cls, value: str, metric: str, log_level: int) -> Self:
+        """Make a member of its value, its metric and its log level."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.metric = metric
+        member.log_level = log_level
+        return member
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,18 @@ class ObjectEvent:
     sequencer: str | None = None
 
 
+class ObjectVersion(NamedTuple):
+    """The identity of one upload among all uploads of its key.
+
+    Attributes:
+        version_id: None for the version ``null``, the only one in a bucket without versions.
+        etag: entity tag, without quotes.
+    """
+
+    version_id: str | None
+    etag: str
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model by name; ``version`` is None if nobody named one."""
@@ -97,31 +125,3 @@ class Metadata:
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     tags: Mapping[str, str] | None = None
     files: tuple[DeclaredFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RecordUpdate:
-    """What one upload says of its run.
-
-    Attributes:
-        sequencer: its place in S3's order, as `ObjectEvent.sequencer`; None if unknown.
-        uploaded_at: the object's LastModified, as ``2026-11-20T08:30:00Z``.
-        errors: why it is rejected; empty if it is accepted.
-        accepted: the attributes that only an accepted upload sets, None for one to remove;
-            empty if it is rejected.
-    """
-
-    run: Run
-    bucket: str
-    key: str
-    version_id: str | None
-    etag: str
-    uploaded_at: str
-    sequencer: str | None
-    errors: tuple[FieldError, ...]
-    accepted: dict[str, JSON]
-
-    @property
-    def outcome(self) -> Outcome:
-        """What becomes of the upload once the record shows it."""
-        return Outcome.REJECTED if self.errors else Outcome.RECORDED

@@ -9,10 +9,12 @@ RunRecorderError
     └── ContentionError     other writers kept changing the record
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MAX_TEXT_BYTES = 200
+_FILE_PATH = re.compile(r"/files/[0-9]+/(path|size)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class FieldError:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", _clip(self.path))
         object.__setattr__(self, "message", _clip(self.message))
+
+    @property
+    def is_of_a_file(self) -> bool:
+        """Whether it is where a file that is not there, or not in the stated size, is reported."""
+        return _FILE_PATH.fullmatch(self.path) is not None
 
 
 def _clip(text: str) -> str:

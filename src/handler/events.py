@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.ht
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -21,18 +21,20 @@ from handler.keys import parse_key, parse_sequencer
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One SQS message, or one task of S3 Batch Operations.
+class WorkItem:
+    """One SQS message, or one task of S3 Batch Operations: a part of an event that succeeds or fails alone.
 
     Attributes:
-        message_id: by which its sender wants to hear of it.
-        uploads: the uploads it names.
-        error: why it names none, although it should.
+        item_id: by which its sender is told the outcome.
+        uploads: the object events in it.
+        error: why there are none, although there should be.
+        log_fields: what its log lines say of it.
     """
 
-    message_id: str
+    item_id: str
     uploads: tuple[ObjectEvent, ...] = ()
     error: UnknownEventError | None = None
+    log_fields: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def is_from_sqs(event: object) -> bool:
@@ -43,7 +45,7 @@ def is_from_sqs(event: object) -> bool:
     return False
 
 
-def parse_messages(event: Mapping[str, Any]) -> list[Message]:
+def parse_messages(event: Mapping[str, Any]) -> list[WorkItem]:
     """The messages of an SQS event, each on its own: a bad one spoils no other.
 
     Raises:
@@ -52,7 +54,7 @@ def parse_messages(event: Mapping[str, Any]) -> list[Message]:
     return [_parse_message(record) for record in event["Records"]]
 
 
-def parse_tasks(event: object) -> list[Message]:
+def parse_tasks(event: object) -> list[WorkItem]:
     """The tasks of an invocation by S3 Batch Operations. They say nothing of S3's order.
 
     Raises:
@@ -78,17 +80,18 @@ def parse_uploads(event: object) -> list[ObjectEvent]:
     return _parse_notification(event)
 
 
-def _parse_message(record: object) -> Message:
+def _parse_message(record: object) -> WorkItem:
     match record:
         case {"eventSource": "aws:sqs", "messageId": str(message_id), **rest}:
+            log_fields: dict[str, str | int] = {"message_id": message_id, **_receive_count(rest.get("attributes"))}
             try:
-                return Message(message_id, tuple(_parse_body(rest.get("body"))))
+                return WorkItem(message_id, tuple(_parse_body(rest.get("body"))), log_fields=log_fields)
             except UnknownEventError as error:
-                return Message(message_id, error=error)
+                return WorkItem(message_id, error=error, log_fields=log_fields)
     raise UnknownEventError(f"not an SQS record with a messageId: {_describe(record)}")
 
 
-def _parse_task(task: object) -> Message:
+def _parse_task(task: object) -> WorkItem:
     match task:
         case (
             {"taskId": str(task_id), "s3Key": str(key), "s3Bucket": str(bucket), **rest}  # schema 2.0
@@ -102,10 +105,19 @@ def _parse_task(task: object) -> Message:
                 etag=None,
                 sequencer=None,
             )
-            return Message(task_id, (upload,))
+            return WorkItem(task_id, (upload,), log_fields={"task_id": task_id})
         case {"taskId": str(task_id)}:
-            return Message(task_id, error=UnknownEventError(f"a task that names no object: {_describe(task)}"))
+            error = UnknownEventError(f"a task that names no object: {_describe(task)}")
+            return WorkItem(task_id, error=error, log_fields={"task_id": task_id})
     raise UnknownEventError(f"not a task with a taskId: {_describe(task)}")
+
+
+def _receive_count(attributes: object) -> dict[str, str | int]:
+    """Return how often SQS has delivered a message, this time included, if it says so."""
+    match attributes:
+        case {"ApproximateReceiveCount": str(count)} if count.isdecimal():
+            return {"receive_count": int(count)}
+    return {}
 
 
 def _parse_body(body: object) -> list[ObjectEvent]:

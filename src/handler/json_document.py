@@ -16,6 +16,9 @@ from handler.domain import JSON
 from handler.errors import FieldError, InvalidMetadataError
 
 MAX_ERRORS = 20
+"""So many errors of a document are reported."""
+ERRORS_SOUGHT = MAX_ERRORS + 1
+"""One more shows that there are more than are reported. A document may have more than memory can list."""
 
 _MAX_DIGITS = 38
 _MAX_EXPONENT = 125
@@ -55,7 +58,7 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
         text: the document; bytes are UTF-8, with or without a byte order mark.
 
     Returns:
-        The value, whole numbers as ``int``, others as ``Decimal``, and at most `MAX_ERRORS`
+        The value, whole numbers as ``int``, others as ``Decimal``, and at most `ERRORS_SOUGHT`
         errors for what the record could not hold exactly: repeated or empty names, ``NaN``
         and ``Infinity``, numbers beyond DynamoDB's, lone surrogates, more than 32 levels.
 
@@ -81,7 +84,7 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
     if not _SURROGATE_ESCAPE.search(decoded):
         faultless |= {str}
     faults = () if type(value) in faultless else _find_faults(value, faultless, level=1)
-    return value, [FieldError(*fault) for fault in islice(faults, MAX_ERRORS)]
+    return value, [FieldError(*fault) for fault in islice(faults, ERRORS_SOUGHT)]
 
 
 def encode(value: JSON) -> str:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from handler.domain import JSON
-from handler.json_document import MAX_ERRORS, Fault, pointer
+from handler.json_document import ERRORS_SOUGHT, Fault, pointer
 
 Schema = Mapping[str, Any]
 
@@ -35,12 +35,9 @@ _TYPE_NAMES = {"string": "a string", "object": "an object", "array": "an array",
 
 
 def find_faults(schema: Schema, value: JSON) -> list[Fault]:
-    """At most `MAX_ERRORS` faults of a value: where, as a pointer relative to it, and what is expected.
-
-    A document may have more than there is memory to list them all, so none is sought beyond.
-    """
+    """Return at most `ERRORS_SOUGHT` faults of a value: where, as a pointer relative to it, and what is expected."""
     faults = (fault for keyword, argument in schema.items() for fault in _KEYWORDS[keyword](argument, value))
-    return list(islice(faults, MAX_ERRORS))
+    return list(islice(faults, ERRORS_SOUGHT))
 
 
 def _fault(message: str) -> list[Fault]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from handler.domain import JSON, DeclaredFile, Metadata, Model, Run
 from handler.errors import FieldError
-from handler.json_document import MAX_ERRORS, decode, pointer
+from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, pointer
 from handler.json_schema import find_faults
 
 MAX_BYTES = 1_048_576
@@ -33,9 +33,9 @@ def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldEr
             None if there is no key yet.
 
     Returns:
-        The metadata and at most `MAX_ERRORS` errors. A field or a file that has an error is
+        The metadata and at most `ERRORS_SOUGHT` errors. A field or a file that has an error is
         absent from the metadata, so that what depends on the others can still be checked;
-        with as many errors as that, all are.
+        with more than `MAX_ERRORS` errors, all are absent.
 
     Raises:
         InvalidMetadataError: the body is not UTF-8 or not JSON; there are no fields.
@@ -44,8 +44,8 @@ def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldEr
     errors += [FieldError(*fault) for fault in find_faults(load_schema(), document)]
     if run and isinstance(document, dict):
         errors += _compare_ids(document, run)
-    if not isinstance(document, dict) or len(errors) >= MAX_ERRORS:
-        return Metadata(), errors[:MAX_ERRORS]
+    if not isinstance(document, dict) or len(errors) > MAX_ERRORS:
+        return Metadata(), errors[:ERRORS_SOUGHT]
     return _from_document(document, {error.path for error in errors}), errors
 
 

@@ -1,4 +1,4 @@
-"""S3: list buckets, list objects, look for an object, read it."""
+"""S3: list buckets, objects and versions, look for an object, read it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from handler.domain import ObjectVersion
 from handler.errors import AWSCallError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, ListObjectsV2OutputTypeDef
 
 Answer = TypeVar("Answer", bound=Mapping[str, Any])
 
 # 405 is S3's answer to a read of a version that is a delete marker.
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
+_GONE_STATUSES = frozenset({"404", "405"})
 
 # botocore lets through what urllib3 raises while the body of an error is read, and what TLS
 # raises in any body that is streamed.
@@ -38,11 +40,19 @@ class ListedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedPage:
+    """The objects of one LIST request; ``is_truncated`` if more follow."""
+
+    objects: tuple[ListedObject, ...]
+    is_truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object that is there.
 
     Attributes:
-        version_id: None if the bucket gave it no version.
+        version_id: None for the version ``null``, the only one in a bucket without versions.
         etag: entity tag, without quotes.
         last_modified: when S3 took it (for a multipart upload: when that was started), UTC.
         size: in bytes.
@@ -54,6 +64,11 @@ class StoredObject:
     last_modified: datetime
     size: int
     body: bytes | None
+
+    @property
+    def version(self) -> ObjectVersion:
+        """The identity of this version."""
+        return ObjectVersion(self.version_id, self.etag)
 
     @property
     def uploaded_at(self) -> str:
@@ -72,21 +87,38 @@ class S3:
         self.client: S3Client = client or boto3.client("s3")
 
     def list_buckets(self) -> list[str]:
-        """The names of the caller's buckets."""
-        try:
+        """List the names of the caller's buckets."""
+        with _failing_as("listing buckets"):
             pages = self.client.get_paginator("list_buckets").paginate()
             return [bucket["Name"] for page in pages for bucket in _check(page, "Buckets")["Buckets"]]
-        except _FAULTS as error:
-            raise AWSCallError(f"listing buckets failed: {error}") from error
 
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[ListedObject]:
-        """The objects under a prefix in the order of their keys' UTF-8 bytes; a page at a time."""
-        try:
+        """List the objects under a prefix in the order of their keys' UTF-8 bytes; a page at a time."""
+        with _failing_as(f"listing s3://{bucket}/{prefix}"):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for listed in _check(page, "IsTruncated").get("Contents", []):
-                    yield ListedObject(listed["Key"], listed["Size"])
-        except _FAULTS as error:
-            raise AWSCallError(f"listing s3://{bucket}/{prefix} failed: {error}") from error
+                yield from _listed_objects(_check(page, "IsTruncated"))
+
+    def list_page(self, bucket: str, prefix: str, start_after: str) -> ListedPage:
+        """List the first objects under a prefix whose keys come after a text, with one request."""
+        with _failing_as(f"listing s3://{bucket}/{prefix}"):
+            page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
+            return ListedPage(tuple(_listed_objects(page)), _check(page, "IsTruncated")["IsTruncated"])
+
+    def list_versions(self, bucket: str, key: str) -> Iterator[ObjectVersion]:
+        """List the versions of a key, the most recently stored first, without delete markers; a page at a time.
+
+        The order is S3's own, by which it stored them:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html
+        """
+        with _failing_as(f"listing the versions of s3://{bucket}/{key}"):
+            for page in self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+                listed = _check(page, "IsTruncated").get("Versions", [])
+                for version in listed:
+                    if version["Key"] == key:
+                        yield ObjectVersion(_version_id(version), version["ETag"].strip('"'))
+                # The key may begin longer keys, all of which are listed after it.
+                if any(other["Key"] != key for other in [*listed, *page.get("DeleteMarkers", [])]):
+                    return
 
     def list_level(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[str]:
         """What lies directly below a prefix, as in a folder, in the order of UTF-8 bytes.
@@ -103,32 +135,31 @@ class S3:
         """
         start = {"StartAfter": start_after} if start_after else {}
         paginator = self.client.get_paginator("list_objects_v2")
-        try:
+        with _failing_as(f"listing s3://{bucket}/{prefix}"):
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/", **start):  # type: ignore[arg-type]
-                _check(page, "IsTruncated")
-                names = [listed["Key"] for listed in page.get("Contents", [])]
+                names = [listed["Key"] for listed in _check(page, "IsTruncated").get("Contents", [])]
                 names += [common["Prefix"] for common in page.get("CommonPrefixes", [])]
                 yield from sorted(name for name in names if name != prefix)
-        except _FAULTS as error:
-            raise AWSCallError(f"listing s3://{bucket}/{prefix} failed: {error}") from error
 
-    def head_object(self, bucket: str, key: str) -> StoredObject | None:
-        """The current object without its body; None if there is no such key."""
+    def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
+        """Look for a version of an object, or for the current one; without its body, None if it is not there."""
+        version = {"VersionId": version_id} if version_id else {}
         try:
-            response = self.client.head_object(Bucket=bucket, Key=key)
+            response = self.client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
             return _describe(_check(response, "ContentLength", "ETag", "LastModified"), None)
         except _FAULTS as error:
             # The answer to HEAD has no body, and so no code but the status.
-            if isinstance(error, ClientError) and error.response["Error"].get("Code") == "404":
+            if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_STATUSES:
                 return None
             raise AWSCallError(f"looking for s3://{bucket}/{key} failed: {error}") from error
 
     def read_object(
         self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None, *, max_bytes: int
     ) -> StoredObject | None:
-        """Reads a version of an object, or the current one, with one request.
+        """Read a version of an object, or the current one, with one request.
 
-        An answer with another version or entity tag than those that are given is an error.
+        The version ``null`` is read by that name. An answer with another version or entity tag
+        than those that are given is an error.
 
         Returns:
             The object, without its body if it is larger than ``max_bytes``; None if there is
@@ -145,20 +176,37 @@ class S3:
                 return None
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
         stored = _describe(response, body)
-        if version_id not in (None, stored.version_id) or etag not in (None, stored.etag):
+        if version_id not in (None, stored.version_id or "null") or etag not in (None, stored.etag):
             raise AWSCallError(f"reading s3://{bucket}/{key} was answered with {stored.version_id}, {stored.etag}")
         return stored
 
 
+@contextlib.contextmanager
+def _failing_as(call: str) -> Iterator[None]:
+    """Raise all that a call may fail with as `AWSCallError`."""
+    try:
+        yield
+    except _FAULTS as error:
+        raise AWSCallError(f"{call} failed: {error}") from error
+
+
+def _listed_objects(page: ListObjectsV2OutputTypeDef) -> Iterator[ListedObject]:
+    return (ListedObject(listed["Key"], listed["Size"]) for listed in page.get("Contents", []))
+
+
 def _describe(response: GetObjectOutputTypeDef | HeadObjectOutputTypeDef, body: bytes | None) -> StoredObject:
-    version_id = response.get("VersionId", "null")
     return StoredObject(
-        version_id=None if version_id == "null" else version_id,
+        version_id=_version_id(response),
         etag=response["ETag"].strip('"'),
         last_modified=response["LastModified"],
         size=response["ContentLength"],
         body=body,
     )
+
+
+def _version_id(described: Mapping[str, Any]) -> str | None:
+    version_id: str = described.get("VersionId", "null")
+    return None if version_id == "null" else version_id
 
 
 def _check(answer: Answer, *elements: str) -> Answer:

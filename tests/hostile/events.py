@@ -8,14 +8,14 @@ from urllib.parse import quote_plus
 
 from handler.domain import ObjectEvent, Run
 from handler.errors import UnknownEventError
-from handler.events import Message, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from handler.events import WorkItem, is_from_sqs, parse_messages, parse_tasks, parse_uploads
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
 
 def check_event(event: Any) -> list[ObjectEvent]:
     """The uploads that an event names, to either entry point, if it is a known one."""
-    messages: list[Message] = []
+    messages: list[WorkItem] = []
     for parse in (parse_messages if is_from_sqs(event) else _parse_directly, parse_tasks):
         try:
             messages += parse(event)
@@ -51,7 +51,7 @@ def _check_body(body: str) -> None:
     }
     check_event(event)
     bad, good = parse_messages(event)
-    assert (bad.message_id, good.message_id) == ("bad", "good")
+    assert (bad.item_id, good.item_id) == ("bad", "good")
     assert [upload.run for upload in good.uploads] == [Run("a", "b")]
     check_event(sns_event(body))
 
@@ -125,8 +125,8 @@ def form_decode(text: str) -> str:
     return decoded.decode("utf-8", "replace")
 
 
-def _parse_directly(event: Any) -> list[Message]:
-    return [Message("", tuple(parse_uploads(event)))]
+def _parse_directly(event: Any) -> list[WorkItem]:
+    return [WorkItem("", tuple(parse_uploads(event)))]
 
 
 def _check_error(error: UnknownEventError) -> None:

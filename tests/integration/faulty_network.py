@@ -109,13 +109,11 @@ class Fault:
         spoil: what it does to an exchange.
         retried: whether the SDK tries again by itself.
         applied: whether AWS may have done what it was asked to do.
-        impatient: whether the client runs into its read time-out.
     """
 
     spoil: Callable[[Exchange], None]
     retried: bool = True
     applied: bool = False
-    impatient: bool = False
 
 
 Faults = Mapping[str, Mapping[str, Fault]]

@@ -32,6 +32,8 @@ from tests.conftest import BUCKET, TABLE
 RUN = Run("acme", "run-0001")
 KEY = f"{RUN.prefix}metadata.json"
 FIRST_UPLOAD = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+SEQUENCERS = ("9", "a", "B", "c")
+"""Of the uploads, in S3's order."""
 
 Item = str | None
 """An item as JSON, so that it can be a part of a state."""
@@ -41,10 +43,29 @@ Answers = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event that is delivered: of which upload, and whether it tells S3's order."""
+    """One event that is delivered.
 
-    upload: int
+    Attributes:
+        upload: the upload that the event names; None for a back-fill's task without a version.
+        sequenced: whether the event has the upload's sequencer.
+        after: how many uploads there must be before the event is delivered.
+        after_files: whether late files of the upload must be there, too.
+    """
+
+    upload: int | None
     sequenced: bool
+    after: int
+    after_files: bool = False
+
+    @classmethod
+    def of(cls, upload: int, *, sequenced: bool) -> Self:
+        """Return an event of an upload, which may come at any time after it."""
+        return cls(upload, sequenced, upload + 1)
+
+    @classmethod
+    def task(cls, after: int) -> Self:
+        """Return a task of a back-fill, or a repair, which may come at any time after so many uploads."""
+        return cls(None, sequenced=False, after=after)
 
 
 @dataclass(frozen=True)
@@ -56,20 +77,33 @@ class Scenario:
             for a good one; the same letter is the same document.
         deliveries: the events, each handled by an invocation of its own.
         versioned: whether the bucket keeps versions.
+        null_first: whether the first upload has the version ``null``, since it was uploaded
+            before the bucket got versions.
+        late: the uploads that list a file which arrives at any time after them.
+        deletable: the uploads whose version may be deleted for ever, at any time.
         crashes: how often an invocation is gone, at any point, and its event delivered again.
         clock_step: by how many seconds each invocation's clock is behind the one before.
     """
 
     documents: str
     deliveries: tuple[Delivery, ...]
-    versioned: bool
+    versioned: bool = True
+    null_first: bool = False
+    late: tuple[int, ...] = ()
+    deletable: tuple[int, ...] = ()
     crashes: int = 0
     clock_step: int = 0
+
+    def version_id(self, upload: int) -> str:
+        """Return the version of an upload as S3 names it."""
+        return f"v{upload}" if self.versioned and (upload or not self.null_first) else "null"
 
 
 class State(NamedTuple):
     """Everything at one moment. An invocation that is done has None for its answers."""
 
+    stored: tuple[int, ...]
+    arrived: tuple[int, ...]
     uploaded: int
     item: Item
     invocations: tuple[Answers | None, ...]
@@ -97,13 +131,29 @@ class ReplayedClient:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         letter = self._scenario.documents[upload]
         model = {"name": letter, "version": "1"} if letter.isupper() else letter
-        body = json.dumps({"model": model, "name": letter}).encode()
+        files = [{"path": f"file-{upload}"}] if upload in self._scenario.late else []
+        body = json.dumps({"model": model, "name": letter, "files": files}).encode()
+        return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body), **self._head(upload)}
+
+    def head_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
+        upload = self._answer("head_object", call)
+        if upload is None:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+        return {"ContentLength": 1, **self._head(upload)}
+
+    def get_paginator(self, operation: str) -> Self:  # noqa: D102
+        assert operation == "list_object_versions"
+        return self
+
+    def paginate(self, **call: Any) -> Iterator[dict[str, Any]]:  # noqa: D102
+        versions = [{"Key": KEY, **self._head(upload)} for upload in self._answer("list_object_versions", call)]
+        yield {"IsTruncated": False, "Versions": versions}
+
+    def list_objects_v2(self, **call: Any) -> dict[str, Any]:  # noqa: D102
+        arrived = self._answer("list_objects_v2", call)
         return {
-            "Body": StreamingBody(io.BytesIO(body), len(body)),
-            "ContentLength": len(body),
-            "ETag": f'"{letter}"',
-            "LastModified": FIRST_UPLOAD + timedelta(minutes=upload),
-            **({"VersionId": f"v{upload}"} if self._scenario.versioned else {}),
+            "IsTruncated": False,
+            "Contents": [{"Key": f"{RUN.prefix}file-{upload}", "Size": 1} for upload in sorted(arrived)],
         }
 
     def get_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
@@ -116,6 +166,13 @@ class ReplayedClient:
             item = {"Item": json.loads(found)} if found else {}
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, **item}, "UpdateItem")
         return {}
+
+    def _head(self, upload: int) -> dict[str, Any]:
+        return {
+            "ETag": f'"{self._scenario.documents[upload]}"',
+            "LastModified": FIRST_UPLOAD + timedelta(minutes=upload),
+            "VersionId": self._scenario.version_id(upload),
+        }
 
     def _answer(self, operation: str, call: dict[str, Any]) -> Any:
         for answer in self._answers:
@@ -146,9 +203,9 @@ class Explorer:
         """How many states were looked at."""
         return len(self._schedules)
 
-    def explore(self, uploaded: int = 0, item: Item = None) -> int:
-        """Explores all that follows when so much is uploaded and recorded; returns the number of schedules."""
-        return self._count(State(uploaded, item, ((),) * len(self._scenario.deliveries), self._scenario.crashes), [])
+    def explore(self) -> int:
+        """Explores all that can happen; returns the number of schedules."""
+        return self._count(State((), (), 0, None, ((),) * len(self._scenario.deliveries), self._scenario.crashes), [])
 
     def _count(self, state: State, trail: list[str]) -> int:
         if state not in self._schedules:
@@ -176,9 +233,20 @@ class Explorer:
     def _find_steps(self, state: State) -> Iterator[tuple[str, State]]:
         """What can happen next."""
         if state.uploaded < len(self._scenario.documents):
-            yield f"upload {state.uploaded}", state._replace(uploaded=state.uploaded + 1)
+            kept = state.stored if self._scenario.versioned else ()
+            yield (
+                f"upload {state.uploaded}",
+                state._replace(stored=(*kept, state.uploaded), uploaded=state.uploaded + 1),
+            )
+        for upload in self._scenario.late:
+            if upload < state.uploaded and upload not in state.arrived:
+                yield f"file of {upload}", state._replace(arrived=(*state.arrived, upload))
+        for upload in state.stored:
+            if upload in self._scenario.deletable:
+                stored = tuple(kept for kept in state.stored if kept != upload)
+                yield f"deletion of {upload}", state._replace(stored=stored)
         for index, answers in enumerate(state.invocations):
-            if answers is not None and self._scenario.deliveries[index].upload < state.uploaded:
+            if answers is not None and self._may_come(self._scenario.deliveries[index], state):
                 operation, call = self._next_call(index, answers)
                 item, answer = self._perform(state, operation, call)
                 answers_then = (*answers, answer)
@@ -189,20 +257,25 @@ class Explorer:
                 again = state.with_invocation(index, ())
                 yield f"crash of {index}", again._replace(crashes_left=state.crashes_left - 1)
 
+    def _may_come(self, delivery: Delivery, state: State) -> bool:
+        if delivery.after_files and delivery.upload not in state.arrived:
+            return False
+        return delivery.after <= state.uploaded
+
     def _find_next_call(self, index: int, answers: Answers) -> Any:
         """The call at which the invocation is after these answers; None if it is done."""
         delivery = self._scenario.deliveries[index]
         client: Any = ReplayedClient(self._scenario, answers)
         recorder = Recorder(self._settings, S3(client), RunTable(TABLE, client))
-        upload = ObjectEvent(
-            bucket=BUCKET,
-            key=KEY,
-            run=RUN,
-            created=True,
-            version_id=f"v{delivery.upload}" if self._scenario.versioned else None,
-            etag=self._scenario.documents[delivery.upload],
-            sequencer=parse_sequencer(f"{delivery.upload + 9:x}") if delivery.sequenced else None,
-        )
+        event = ObjectEvent(BUCKET, KEY, RUN, created=True)
+        if delivery.upload is not None:
+            version_id = self._scenario.version_id(delivery.upload)
+            event = replace(
+                event,
+                version_id=None if version_id == "null" else version_id,
+                etag=self._scenario.documents[delivery.upload],
+                sequencer=parse_sequencer(SEQUENCERS[delivery.upload]) if delivery.sequenced else None,
+            )
 
         class Clock(datetime):
             @classmethod
@@ -211,7 +284,7 @@ class Explorer:
 
         with patch("handler.runs.datetime", Clock):
             try:
-                recorder.handle(upload)
+                recorder.handle(event)
             except Paused as paused:
                 return paused.args
         return None
@@ -222,20 +295,13 @@ class Explorer:
             return update(state.item, call)
         if operation == "get_item":
             return state.item, state.item
-        version = json.loads(call).get("VersionId")
-        return state.item, int(version.removeprefix("v")) if version else state.uploaded - 1
-
-
-def handle_in_order(scenario: Scenario) -> Item:
-    """The item when each upload is handled, once, before the next is uploaded."""
-    items: list[Item] = [None]
-    deliveries = {delivery.upload: delivery for delivery in scenario.deliveries}
-    for upload in sorted(deliveries):
-        single = replace(
-            scenario, documents=scenario.documents[: upload + 1], deliveries=(deliveries[upload],), crashes=0
-        )
-        Explorer(single, lambda *_: None, items.append).explore(upload + 1, items[-1])
-    return items[-1]
+        if operation == "list_objects_v2":
+            return state.item, state.arrived
+        if operation == "list_object_versions":
+            return state.item, state.stored[::-1]
+        version_id = json.loads(call).get("VersionId")
+        found = [upload for upload in state.stored if version_id in (None, self._scenario.version_id(upload))]
+        return state.item, max(found, default=None)
 
 
 @functools.cache

@@ -118,7 +118,7 @@ def test_sqs_messages_are_parsed_by_their_bodies(
     notification = {"Records": [s3_record("a+b"), s3_record("c")]}
     sns = {"Type": "Notification", "TopicArn": "arn", "Message": json.dumps({"Records": [s3_record("d%2Be")]})}
     messages = parse_messages(sqs_event(notification, sns, EVENTBRIDGE, TEST_EVENT))
-    assert [message.message_id for message in messages] == ["0", "1", "2", "3"]
+    assert [message.item_id for message in messages] == ["0", "1", "2", "3"]
     assert [[upload.key for upload in message.uploads] for message in messages] == [
         ["a b", "c"],
         ["d+e"],
@@ -229,7 +229,7 @@ def batch(*tasks: Any, schema: str = "1.0") -> dict[str, Any]:
 def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str, bucket: dict[str, str]) -> None:
     task = {"taskId": "t", "s3Key": "runs/a%2Bb/c%40d%3A%3D/metadata.json", "s3VersionId": "v", **bucket}
     (message,) = parse_tasks(batch(task, schema=schema))
-    assert message.message_id == "t"
+    assert message.item_id == "t"
     assert message.uploads == (
         ObjectEvent("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
     )

@@ -389,8 +389,14 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)
 
 
+@pytest.fixture
+def patience(mocker: MockerFixture) -> None:
+    mocker.patch("handler.recorder._PATIENCE", 300)
+
+
 @pytest.mark.parametrize("sequencer", [SEQUENCER, None])
 def test_large_documents_take_turns_and_others_do_not_wait(
+    patience: None,  # noqa: ARG001
     recorder: Recorder,
     upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
@@ -409,15 +415,15 @@ def test_large_documents_take_turns_and_others_do_not_wait(
     def write(ExpressionAttributeValues: dict[str, Any], **_: object) -> dict[str, Any]:  # noqa: N803 - boto3's name
         name = ExpressionAttributeValues[":key"]["S"]
         if name == "first":
-            handle("small", 1000).join(timeout=60)
+            handle("small", 1000).join(timeout=300)
             others.append(handle("second", 100_000))
             others[0].join(timeout=1)
         written.append(name)
         return {}
 
     dynamodb_client.update_item.side_effect = write
-    handle("first", 100_000).join(timeout=60)
-    others[0].join(timeout=60)
+    handle("first", 100_000).join(timeout=300)
+    others[0].join(timeout=300)
     assert written == ["small", "first", "second"]
 
 
@@ -439,13 +445,13 @@ def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
     def write(**_: object) -> dict[str, Any]:
         if not hangs.is_set():
             hangs.set()
-            over.wait(timeout=30)
+            over.wait(timeout=300)
         return {}
 
     dynamodb_client.update_item.side_effect = write
     hanging = threading.Thread(target=recorder.handle, args=(upload(sequencer=SEQUENCER),))
     hanging.start()
-    assert hangs.wait(timeout=60)
+    assert hangs.wait(timeout=300)
     assert recorder.handle(upload(sequencer=SEQUENCER)) == Result(Outcome.RECORDED)
     assert hanging.is_alive()
     over.set()

@@ -1,0 +1,96 @@
+"""The verdict on one upload: validate the document, build the config, look for the files."""
+
+import hashlib
+from collections.abc import Callable
+from itertools import islice
+
+from handler.config import ModelConfig, Settings
+from handler.domain import JSON, Metadata, Run
+from handler.dynamodb_value import check_size
+from handler.errors import FieldError, InvalidMetadataError
+from handler.files import find_missing_files
+from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, encode
+from handler.metadata import MAX_BYTES, parse_metadata
+from handler.s3 import S3, StoredObject
+from handler.turns import Turns
+from handler.verdict import Evaluation
+
+Accepted = dict[str, JSON]
+"""The attributes of a record that only an accepted upload sets."""
+
+
+class Evaluator:
+    """Evaluates uploads under the settings of one deployment. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, s3: S3, build_config: Callable[[Run, Metadata], ModelConfig]) -> None:
+        self._settings = settings
+        self._s3 = s3
+        self._build_config = build_config
+        self._reading = Turns()
+
+    def evaluate(self, run: Run, stored: StoredObject) -> Evaluation:
+        """Return the verdict on an upload, with all its errors.
+
+        Raises:
+            AWSCallError: S3 refuses to list the run's files, or does not answer.
+        """
+        try:
+            accepted, errors = self._judge(run, stored)
+        except InvalidMetadataError as error:
+            accepted, errors = {}, list(error.errors)
+        # Those that are reported have to show whether files are all that is missing.
+        errors.sort(key=lambda error: error.is_of_a_file)
+        return Evaluation(
+            version=stored.version,
+            size=stored.size,
+            errors=tuple(errors[:MAX_ERRORS]),
+            errors_truncated=len(errors) > MAX_ERRORS,
+            accepted={} if errors else accepted,
+        )
+
+    def _judge(self, run: Run, stored: StoredObject) -> tuple[Accepted, list[FieldError]]:
+        """Return what the upload sets if it is accepted, and why it is not."""
+        if stored.body is None:
+            return {}, [FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")]
+        with self._reading.take(stored.size):
+            metadata, errors = parse_metadata(stored.body, run)
+            if len(errors) > MAX_ERRORS:
+                return {}, errors
+            accepted, config_errors = self._configure(run, metadata, stored)
+            files = metadata.files
+            del metadata
+        # A model that is wrong in itself is reported already.
+        if not any(f"{error.path}/".startswith("/model/") for error in errors):
+            errors += config_errors
+        if files and len(errors) < ERRORS_SOUGHT:
+            missing = find_missing_files(self._s3, self._settings.runs_bucket, run, files)
+            errors += islice(missing, ERRORS_SOUGHT - len(errors))
+        return accepted, errors
+
+    def _configure(self, run: Run, metadata: Metadata, stored: StoredObject) -> tuple[Accepted, list[FieldError]]:
+        try:
+            config: JSON = dict(self._build_config(run, metadata))
+        except InvalidMetadataError as error:
+            return {}, list(error.errors)
+        accepted = _describe(metadata, config, stored)
+        errors = check_size(accepted)
+        if not errors:  # else it may be beyond writing out: 1E125 has 126 digits
+            accepted["config_sha256"] = hashlib.sha256(encode(config).encode()).hexdigest()
+        return accepted, errors
+
+
+def _describe(metadata: Metadata, config: JSON, stored: StoredObject) -> Accepted:
+    source = {
+        "version_id": stored.version_id,
+        "etag": stored.etag,
+        "size": stored.size,
+        "sha256": hashlib.sha256(stored.body or b"").hexdigest(),
+    }
+    return {
+        "config": config,
+        "source": {name: value for name, value in source.items() if value is not None},
+        "name": metadata.name,
+        "created_at": metadata.created_at,
+        "created_by": metadata.created_by,
+        "tags": metadata.tags,
+    }

@@ -1,0 +1,89 @@
+"""The last accepted upload of a run, found in the bucket where the current upload is not accepted."""
+
+from dataclasses import dataclass
+
+from handler.domain import ObjectVersion, Run
+from handler.evaluator import Evaluator
+from handler.s3 import StoredObject
+from handler.uploads import Uploads
+from handler.verdict import Evaluation
+
+MAX_OLDER_VERSIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The end of a search.
+
+    Attributes:
+        found: the verdict on the last accepted upload; None if the record shows it already, or
+            if there is none.
+        is_complete: False if there were more uploads than are read.
+    """
+
+    found: Evaluation | None = None
+    is_complete: bool = True
+
+
+class Verdicts:
+    """The verdicts on the uploads of one run. Each is reached once, since a version never changes."""
+
+    def __init__(self, evaluator: Evaluator, uploads: Uploads, run: Run, key: str) -> None:
+        self._evaluator = evaluator
+        self._uploads = uploads
+        self._run = run
+        self._key = key
+        self._known: dict[ObjectVersion, Evaluation] = {}
+
+    def on(self, stored: StoredObject) -> Evaluation:
+        """Return the verdict on an upload that was read."""
+        if stored.version not in self._known:
+            self.add(self._evaluator.evaluate(self._run, stored))
+        return self._known[stored.version]
+
+    def add(self, verdict: Evaluation) -> None:
+        """Keep a verdict that was reached elsewhere."""
+        self._known[verdict.version] = verdict
+
+    def keep_only(self, verdict: Evaluation) -> None:
+        """Drop all other verdicts, to bound the memory that they take."""
+        self._known = {verdict.version: verdict}
+
+    def find_last_accepted(self, current: StoredObject, source: ObjectVersion | None) -> Search | None:
+        """Search the uploads before the current one, back to the one that is recorded as the last accepted.
+
+        The bucket lists them in the order in which S3 stored them. Uploads before ``source``
+        are settled. If ``source`` is not listed any more, uploads before and after it cannot be
+        told apart, and nothing is found.
+
+        Args:
+            current: the current upload, which is not accepted.
+            source: the last accepted upload that the record shows, if it shows one.
+
+        Returns:
+            None if the current upload is not listed any more.
+        """
+        listed = self._uploads.list_versions(self._key)
+        if current.version not in listed:  # which takes all up to it from the listing
+            return None
+        older: list[ObjectVersion] = []
+        is_complete, is_source_listed = True, source in (None, current.version)
+        for version in listed:
+            if version == source:
+                is_source_listed = True
+                break
+            if len(older) < MAX_OLDER_VERSIONS:
+                older.append(version)
+            else:
+                is_complete = False
+        if not is_source_listed or source == current.version:
+            return Search()
+        found = next((verdict for verdict in map(self._on_listed, older) if verdict and verdict.is_accepted), None)
+        return Search(found, is_complete or found is not None)
+
+    def _on_listed(self, version: ObjectVersion) -> Evaluation | None:
+        """Return the verdict on an upload that was listed; None if it is gone."""
+        if version not in self._known:
+            stored = self._uploads.read_version(self._key, version)
+            return self.on(stored) if stored else None
+        return self._known[version]

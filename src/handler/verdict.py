@@ -1,0 +1,129 @@
+"""The verdict on an upload, the update of the record that follows from it, and the result for the event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from handler.domain import JSON, ObjectEvent, ObjectVersion, Outcome, Run
+from handler.errors import FieldError
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The verdict on one upload, by its document, its files and the settings of this moment.
+
+    Attributes:
+        version: the upload.
+        size: of the document, in bytes.
+        errors: why the upload is rejected, 20 at most; empty if it is accepted.
+        errors_truncated: whether there are more errors than these.
+        accepted: the attributes of a record that only an accepted upload sets, None for one to
+            remove; empty if the upload is rejected.
+    """
+
+    version: ObjectVersion
+    size: int
+    errors: tuple[FieldError, ...]
+    errors_truncated: bool
+    accepted: Mapping[str, JSON]
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the upload has no error."""
+        return not self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUpdate:
+    """The attributes that a write gives a record.
+
+    Attributes:
+        bucket, key: where the latest upload is.
+        version: the latest upload.
+        uploaded_at: its LastModified, as ``2026-11-20T08:30:00Z``.
+        sequencer: its place in S3's order, as `ObjectEvent.sequencer`; None if unknown.
+        errors, errors_truncated: of the latest upload, as in `Evaluation`.
+        accepted: the attributes of the last accepted upload, as in `Evaluation`; empty to
+            leave those of the record.
+    """
+
+    run: Run
+    bucket: str
+    key: str
+    version: ObjectVersion
+    uploaded_at: str
+    sequencer: str | None
+    errors: tuple[FieldError, ...]
+    errors_truncated: bool
+    accepted: Mapping[str, JSON]
+
+    @classmethod
+    def of(
+        cls,
+        event: ObjectEvent,
+        run: Run,
+        latest: Evaluation,
+        uploaded_at: str,
+        *,
+        sequencer: str | None = None,
+        source: Evaluation | None = None,
+    ) -> Self:
+        """Return the update that a verdict makes.
+
+        Args:
+            event: which led to it; names bucket and key.
+            run: the run of that key.
+            latest: the verdict on the latest upload.
+            uploaded_at: when S3 stored the latest upload.
+            sequencer: the place of the latest upload in S3's order, if it is known.
+            source: the verdict on an older upload, if that is the last accepted one.
+        """
+        accepted = dict(source.accepted if source else latest.accepted)
+        if latest.is_accepted and sequencer:
+            accepted["source"] = {**accepted["source"], "sequencer": sequencer}
+        return cls(
+            run=run,
+            bucket=event.bucket,
+            key=event.key,
+            version=latest.version,
+            uploaded_at=uploaded_at,
+            sequencer=sequencer,
+            errors=latest.errors,
+            errors_truncated=latest.errors_truncated,
+            accepted=accepted,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of the latest upload once the record shows it."""
+        return Outcome.REJECTED if self.errors else Outcome.RECORDED
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What handling an object event did to the record.
+
+    Attributes:
+        outcome: of the upload that the event names.
+        errors, errors_truncated: of the document, if it is rejected; as in `Evaluation`.
+        reason: why the event is ignored, or what an operator has to know of it.
+        version_id: of the upload, if the event names another one.
+        newer: the result for the newer upload that was recorded instead, if one was.
+    """
+
+    outcome: Outcome
+    errors: tuple[FieldError, ...] = ()
+    errors_truncated: bool = False
+    reason: str | None = None
+    version_id: str | None = None
+    newer: Self | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome, update: RecordUpdate) -> Self:
+        """Return the result for an upload, with its errors if the record now shows them."""
+        if outcome is not Outcome.REJECTED:
+            return cls(outcome)
+        return cls(outcome, update.errors, update.errors_truncated)
+
+
+GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")
