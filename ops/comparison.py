@@ -16,11 +16,15 @@ class State(enum.StrEnum):
     """How the two sides stand to each other."""
 
     CURRENT = "current"
+    UNSETTLED = "unsettled"
     MISSING = "missing"
     OUTDATED = "outdated"
     ORPHANED = "orphaned"
     UNRECORDABLE = "unrecordable"
     INCOMPLETE = "incomplete"
+
+
+_REPAIRABLE = {State.MISSING, State.OUTDATED, State.UNSETTLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Finding:
     @property
     def needs_a_look(self) -> bool:
         """Whether something is wrong that was not repaired."""
-        return self.outcome is None and self.state not in {State.CURRENT, State.INCOMPLETE}
+        return self.outcome is None and self.state not in {State.CURRENT, State.UNSETTLED, State.INCOMPLETE}
 
     def as_json(self) -> dict[str, JSON]:
         """The finding for programs; what is absent is null."""
@@ -66,8 +70,9 @@ def compare(record: RecordState | None, stored: StoredObject | None) -> State:
         return State.MISSING if stored else State.INCOMPLETE
     if stored is None:
         return State.ORPHANED
-    same = (record.version_id, record.etag) == (stored.version_id, stored.etag)
-    return State.CURRENT if same else State.OUTDATED
+    if record.version != stored.version:
+        return State.OUTDATED
+    return State.CURRENT if record.is_settled else State.UNSETTLED
 
 
 class Comparison:
@@ -95,7 +100,7 @@ class Comparison:
         self._quick = quick
 
     def inspect(self, candidate: Candidate) -> Finding:
-        """Looks at a candidate, and repairs a missing or outdated record.
+        """Look at a candidate, and repair a record that is missing, outdated or not settled.
 
         One HEAD shows most runs to be current. What it does not is looked at again, on both
         sides, since it may have been uploaded or recorded meanwhile.
@@ -105,14 +110,18 @@ class Comparison:
             stored = self._s3.head_object(self._bucket, candidate.key)
             return Finding(candidate.key, State.UNRECORDABLE if stored else State.INCOMPLETE, None, stored)
         if candidate.listed and candidate.record:
-            stored = None if self._quick else self._s3.head_object(self._bucket, candidate.key)
-            if self._quick or compare(candidate.record, stored) is State.CURRENT:
+            if self._quick and candidate.record.is_settled:
+                return Finding(candidate.key, State.CURRENT, candidate.record, None)
+            stored = self._s3.head_object(self._bucket, candidate.key)
+            if compare(candidate.record, stored) is State.CURRENT:
                 return Finding(candidate.key, State.CURRENT, candidate.record, stored)
         finding = self.look(run)
-        if self._recorder and finding.state in {State.MISSING, State.OUTDATED}:
-            result = self._recorder.handle(ObjectEvent(self._bucket, finding.key, run, created=True))
-            return replace(finding, outcome=result.outcome)
-        return finding
+        if self._recorder is None or finding.state not in _REPAIRABLE:
+            return finding
+        outcome = self._recorder.handle(ObjectEvent(self._bucket, finding.key, run, created=True)).outcome
+        if (finding.state, outcome) == (State.UNSETTLED, Outcome.DUPLICATE):
+            return finding  # the files are still missing
+        return replace(finding, outcome=outcome)
 
     def look(self, run: Run) -> Finding:
         """The run as of now. The object is read after the record, so it is never the older one."""

@@ -32,7 +32,7 @@ def _parse_place(_context: click.Context, _parameter: click.Parameter, value: st
     cls=Command, short_help="Compare bucket and table, and repair.", found="something is wrong that was not repaired"
 )
 @click.option("--organisation", metavar="ID", help="Only the runs of this organisation id.")
-@click.option("--repair", is_flag=True, help="Record what is missing or outdated.")
+@click.option("--repair", is_flag=True, help="Record what is missing, outdated or unsettled.")
 @click.option("--quick", is_flag=True, help="Take a run that is in both for current: no HEAD request for each.")
 @click.option(
     "--start-after", metavar="ORG/RUN", callback=_parse_place, help="Go on where an interrupted comparison stopped."
@@ -55,12 +55,14 @@ def reconcile(
     \b
     missing       metadata.json is there, the record is not
     outdated      the record shows another version than the current one
+    unsettled     rejected for nothing but missing files, which may be there now
     orphaned      the record is there, metadata.json is not
     unrecordable  a metadata.json whose key is not that of a run
     incomplete    files without metadata.json; nothing is wrong with that
 
-    --repair records missing and outdated runs as the function does, with its settings. It is
-    safe beside live events: what they recorded first is a duplicate. An upload of the last
+    --repair records missing and outdated runs as the function does, with its settings, and
+    evaluates unsettled ones again. It is safe beside live events: what they recorded first is a
+    duplicate. An upload of the last
     minutes that is reported may simply be on its way. Orphaned and unrecordable ones are for a
     person to decide: upload metadata.json again, or move it to the right key.
 

@@ -22,6 +22,7 @@ _REASONS = {
     State.CURRENT: "AWS failed, but the upload is recorded by now: put back, it changes nothing",
     State.MISSING: "AWS failed, and there is no record yet: put it back",
     State.OUTDATED: "AWS failed, and the record shows another upload: put it back",
+    State.UNSETTLED: "AWS failed, and the record says that files are missing: put it back to look for them again",
     State.ORPHANED: _GONE,
     State.INCOMPLETE: _GONE,
 }

@@ -10,13 +10,15 @@ from ops.comparison import Finding, State, compare
 from ops.output import echo_json, echo_table, flatten
 from ops.stack import Stack
 
-_FIRST = ("organisation_id", "run_id", "status", "errors")
+_FIRST = ("organisation_id", "run_id", "status", "errors", "errors_truncated")
 _SENTENCES = {
     State.CURRENT: "The record shows the current metadata.json.",
     State.MISSING: "metadata.json was uploaded at {0} and is not recorded: its event is on its way, in the "
     "dead-letter queue, or lost. `reconcile --repair` records it.",
     State.OUTDATED: "metadata.json was uploaded again at {0} and that is not recorded: its event is on its way, in "
     "the dead-letter queue, or lost. `reconcile --repair` records it.",
+    State.UNSETTLED: "The record shows the current metadata.json. Listed files were missing: `reconcile --repair` "
+    "looks for them again.",
     State.ORPHANED: "metadata.json is not in the bucket, any more.",
     State.INCOMPLETE: "There is neither a record nor a metadata.json: the upload is not complete, or has other ids.",
 }
@@ -45,6 +47,8 @@ def show(context: click.Context, stack: Stack, *, organisation: str, run: str, a
         if record:
             names = sorted(record, key=lambda name: (name not in _FIRST, name))
             echo_table(["attribute", "value"], flatten({name: record[name] for name in names}))
+        if record.get("errors_truncated"):
+            click.echo("The document has more errors than these.")
         click.echo(_SENTENCES[finding.state].format(stored and stored.uploaded_at))
     if not record:
         context.exit(FOUND)

@@ -37,7 +37,7 @@ def validate(
     """Check metadata.json documents before they are uploaded; - is standard input.
 
     Works offline, by the code that will judge the upload, and reports all errors (the first
-    20). With both ids, the document must agree with them.
+    20, and whether there are more). With both ids, the document must agree with them.
 
     What only the deployment can tell is left to it: whether a model must be named, and whether
     the listed files are there.
@@ -48,9 +48,12 @@ def validate(
         with click.open_file(file, "rb") as stream:
             # One byte more tells that it is too large, whatever its size.
             errors = check(stream.read(MAX_BYTES + 1), run, production=production)
-        reports.append({"file": file, "valid": not errors, "errors": _as_json(errors)})
+        is_truncated = len(errors) > MAX_ERRORS
+        errors = errors[:MAX_ERRORS]
+        more = {"errors_truncated": True} if is_truncated else {}
+        reports.append({"file": file, "valid": not errors, "errors": _as_json(errors), **more})
         if not as_json:
-            _tell(printable(file), errors)
+            _print(printable(file), errors, is_truncated=is_truncated)
     if as_json:
         echo_json(reports)
     if not all(report["valid"] for report in reports):
@@ -58,7 +61,7 @@ def validate(
 
 
 def check(body: bytes, run: Run | None, *, production: bool) -> list[FieldError]:
-    """The errors of a document, as far as they can be told without the deployment."""
+    """Find the errors of a document that show without the deployment; more than `MAX_ERRORS` if there are more."""
     if len(body) > MAX_BYTES:
         return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
     try:
@@ -68,7 +71,7 @@ def check(body: bytes, run: Run | None, *, production: bool) -> list[FieldError]
     errors += check_size(_recorded_part(metadata))
     if production:
         errors += _check_model(metadata)
-    return errors[:MAX_ERRORS]
+    return errors
 
 
 def _check_model(metadata: Metadata) -> list[FieldError]:
@@ -102,8 +105,10 @@ def _as_json(errors: list[FieldError]) -> list[JSON]:
     return [{"path": error.path, "message": error.message} for error in errors]
 
 
-def _tell(name: str, errors: list[FieldError]) -> None:
+def _print(name: str, errors: list[FieldError], *, is_truncated: bool) -> None:
     if not errors:
         click.echo(f"{name}: valid")
     for error in errors:
         click.echo(f"{name}: {printable(error.path) or 'document'}: {printable(error.message)}")
+    if is_truncated:
+        click.echo(f"{name}: more errors may follow")

@@ -1,15 +1,21 @@
 """Any history of a run: whatever becomes of its metadata.json, and however its events come.
 
-The model is the contract over a list of versions; it knows nothing of the code.
+A history is a list of steps, for example: upload a good document, "a"; upload another one, "b"; upload a
+bad one; a back-fill's task is handled; the event of "b" is handled. At its end each upload is covered:
+either its own event was handled, or an event without a sequencer was handled after it. So the record has
+to be rejected, for the third upload, with the config of "b".
+
+The model is that sentence over the list of uploads. It knows nothing of how the code finds out.
 """
 
 import contextlib
 import hashlib
 import io
 import itertools
+import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +28,6 @@ from hypothesis.stateful import (
     MultipleResults,
     RuleBasedStateMachine,
     initialize,
-    invariant,
     multiple,
     precondition,
     rule,
@@ -37,6 +42,9 @@ from tests.integration.conftest import plain
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
 FIRST_SEQUENCER = 0xFD
 
+LATE_FILE = "late.csv"
+LATEST = ("status", "version_id", "etag", "uploaded_at")
+
 # What each document sets; None is one to reject. Few, so that the same entity tag comes again.
 DOCUMENTS: dict[bytes, dict[str, Any] | None] = {
     b'{"model": {"name": "a", "version": "1"}, "name": "A", "tags": {"t": "a"}}': {
@@ -46,6 +54,7 @@ DOCUMENTS: dict[bytes, dict[str, Any] | None] = {
     },
     b'{"model": {"name": "b", "version": "1"}, "created_by": "B"}': {"config": "b", "created_by": "B"},
     b'{"model": {"name": "c", "version": "1"}}': {"config": "c"},
+    b'{"model": {"name": "d", "version": "1"}, "files": [{"path": "late.csv"}]}': {"config": "d"},
     b'{"model": 1}': None,
     b"{": None,
 }
@@ -53,12 +62,27 @@ DOCUMENTS: dict[bytes, dict[str, Any] | None] = {
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """An uploaded version of the object; a delete marker, if it has no body."""
+    """An uploaded version of the object; a delete marker, if it has no body.
+
+    Attributes:
+        number: its place among all uploads; also that of its LastModified.
+    """
 
     version_id: str | None
     body: bytes = b""
     etag: str = ""
-    sequencer: int = 0
+    number: int = -1
+    uploaded_at: str = ""
+
+    @property
+    def sequencer(self) -> int:
+        """What S3 tells of its place."""
+        return FIRST_SEQUENCER + self.number
+
+    @property
+    def lists_a_late_file(self) -> bool:
+        """Whether it is good only once that file is there."""
+        return LATE_FILE.encode() in self.body
 
 
 @dataclass(frozen=True)
@@ -68,12 +92,6 @@ class Event:
     version_id: str | None
     etag: str | None
     sequencer: int | None
-
-    def about(self, version: Version) -> bool:
-        """Whether it names this very version."""
-        if self.version_id or version.version_id:
-            return self.version_id == version.version_id
-        return self.etag == version.etag
 
 
 def notification(bucket: str, key: str, event: Event) -> str:
@@ -132,31 +150,35 @@ class Histories(RuleBasedStateMachine):
         environment.setenv("RUNS_BUCKET", self.bucket)
 
         self.versioned = False
+        self.always_versioned = False
         self.others = False
-        self.unchecked = False
+        self.file_is_there = False
+        self.has_lost_versions = False
         self.versions: list[Version] = []
         self.uploaded: list[Version] = []
-        # The record as it must be, less its times.
-        self.shown: Version | None = None
-        self.latest: dict[str, Any] = {}
-        self.accepted: dict[str, Any] = {}
-        # What has been seen of it, and which uploads it must have heard of.
-        self.first_recorded_at: str | None = None
+        # The uploads that the record must have heard of.
+        self.covered: set[Version] = set()
         self.told: set[Version] = set()
-        self.in_order: set[Version] | None = None
+        self.sequenced_events = 0
+        self.record: dict[str, Any] = {}
+
+    @property
+    def stored(self) -> list[Version]:
+        """The versions that are there, less delete markers, the oldest first."""
+        return [version for version in self.versions if version.body]
 
     @property
     def current(self) -> Version | None:
-        """What a read without a version finds."""
-        return self.versions[-1] if self.versions and self.versions[-1].body else None
+        """The newest version that is there; a deletion is no upload."""
+        return self.stored[-1] if self.stored else None
 
     @initialize(versioned=st.booleans(), others=st.booleans())
     def begin(self, versioned: bool, others: bool) -> None:
         """With a bucket of one kind or the other, and S3's own events alone or others, too."""
         self.others = others
+        self.always_versioned = versioned
         if versioned:
             self.enable_versioning()
-            self.in_order = set()
 
     @precondition(lambda self: not self.versioned)
     @rule()
@@ -174,8 +196,10 @@ class Histories(RuleBasedStateMachine):
 
     def _put(self, body: bytes, *, prompt: bool) -> Version:
         response = self.stack.s3.put_object(Bucket=self.bucket, Key=self.key, Body=body)
-        sequencer = FIRST_SEQUENCER + len(self.uploaded)
-        version = Version(response.get("VersionId"), body, response["ETag"].strip('"'), sequencer)
+        head = self.stack.s3.head_object(Bucket=self.bucket, Key=self.key)
+        uploaded_at = head["LastModified"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        etag = response["ETag"].strip('"')
+        version = Version(response.get("VersionId"), body, etag, len(self.uploaded), uploaded_at)
         self.versions = [*self.versions, version] if self.versioned else [version]
         self.uploaded.append(version)
         self.figures["uploads"] += 1
@@ -183,7 +207,15 @@ class Histories(RuleBasedStateMachine):
             self.deliver(version, notification)
         return version
 
-    @precondition(lambda self: self.current)
+    @precondition(lambda self: not self.file_is_there)
+    @rule()
+    def upload_late_file(self) -> None:
+        """Which makes documents good that were not; the record hears of that by another event only."""
+        self.stack.s3.put_object(Bucket=self.bucket, Key=f"runs/acme/{self.run_id}/{LATE_FILE}", Body=b"")
+        self.file_is_there = True
+        self.covered = {upload for upload in self.covered if not upload.lists_a_late_file}
+
+    @precondition(lambda self: self.versions and self.versions[-1].body)
     @rule()
     def delete(self) -> None:
         """Leaves a delete marker if the bucket has versions."""
@@ -197,15 +229,16 @@ class Histories(RuleBasedStateMachine):
         version = data.draw(st.sampled_from([version for version in self.versions if version.version_id]))
         self.stack.s3.delete_object(Bucket=self.bucket, Key=self.key, VersionId=version.version_id)
         self.versions.remove(version)
+        self.has_lost_versions |= bool(version.body)
 
     @rule(upload=uploads, send=live)
     def deliver(self, upload: Version, send: Send) -> None:
         """The event that S3 made: for the first time, late, or once more."""
-        if self.in_order is not None and upload in self.versions:
-            self.in_order.add(upload)
-        if upload is self.current:
+        # Without a version, an event stands for the object that is there by then.
+        counts = upload in self.versions if upload.version_id else upload is self.current
+        if counts:
             self.told.add(upload)
-        self._handle(send, Event(upload.version_id, upload.etag, upload.sequencer), own=True)
+        self._handle(send, Event(upload.version_id, upload.etag, upload.sequencer), {upload} if counts else set())
 
     @precondition(lambda self: self.uploaded)
     @rule(order=st.randoms(use_true_random=False), send=live)
@@ -216,112 +249,139 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.others)
     @rule(upload=uploads, send=live)
-    def deliver_without_version(self, upload: Version, send: Send) -> None:
-        """As S3 tells of what was uploaded before versioning was enabled."""
-        self._handle(send, Event(None, upload.etag, upload.sequencer))
-
-    @precondition(lambda self: self.others)
-    @rule(upload=uploads, send=live)
     def deliver_without_sequencer(self, upload: Version, send: Send) -> None:
         """As emulators, and people, do."""
-        self._handle(send, Event(upload.version_id, upload.etag, None))
+        self._handle(send, Event(upload.version_id, upload.etag, None), set(self.stored))
 
     @precondition(lambda self: self.others)
     @rule(upload=uploads, by_version=st.booleans())
     def back_fill(self, upload: Version, by_version: bool) -> None:
-        """By a job that may have listed the bucket long ago."""
-        self._handle(task, Event(upload.version_id if by_version else None, None, None))
+        """By a job that may have listed the bucket long ago, or by a repair."""
+        self._handle(task, Event(upload.version_id if by_version else None, None, None), set(self.stored))
 
-    def _handle(self, send: Send, event: Event, *, own: bool = False) -> None:
-        if not own:
-            self.in_order = None
+    def _handle(self, send: Send, event: Event, covered: set[Version]) -> None:
+        """Handles an event, and checks the record and what is said of it."""
         self.figures["events"] += 1
-        self.unchecked = True
-        expected = self._expect(event)
-        with contextlib.redirect_stdout(io.StringIO()):
-            assert send(self.bucket, self.key, event) == expected
+        self.sequenced_events += event.sequencer is not None
+        self.covered |= covered
+        before = self.record
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            outcome = send(self.bucket, self.key, event)
+        self.record = self._read()
+        self._check_outcome(event, outcome)
+        lines = [line["outcome"] for line in map(json.loads, output.getvalue().splitlines()) if "message" in line]
+        if self.always_versioned:
+            # Each upload that the record comes to show is reported once, by whatever event.
+            is_changed = [before.get(name) for name in LATEST] != [self.record.get(name) for name in LATEST]
+            reported = [line for line in lines if line in ("recorded", "rejected")]
+            assert reported == [self.record.get("status")] * is_changed
+        assert outcome in lines
+        if self.record:
+            self._check_record(before)
 
-    def _expect(self, event: Event) -> str:
-        """Contract section 8: the outcome of an event, and the record after it."""
-        if event.sequencer is None:
-            return self._expect_unsequenced(event)
-        named = [version for version in self.versions if version.version_id == event.version_id]
-        upload = next(iter(named), None) if event.version_id else self.current
-        if upload is None:
-            return "ignored"
-        if self.latest and "sequencer" not in self.latest:
-            return self._expect_unsequenced(event)
-        return self._expect_sequenced(upload, event.sequencer)
-
-    def _expect_sequenced(self, upload: Version, sequencer: int) -> str:
-        if not self.latest or sequencer > self.latest["sequencer"]:
-            return self._show(upload, sequencer)
-        if sequencer == self.latest["sequencer"]:
-            return "duplicate"
-        fills_in = not self.accepted or self.accepted["source"].get("sequencer", sequencer) < sequencer
-        if DOCUMENTS[upload.body] and self.latest["status"] == "rejected" and fills_in:
-            self._accept(upload, sequencer)
-        return "stale"
-
-    def _expect_unsequenced(self, event: Event) -> str:
-        if self.current is None:
-            return "ignored"
-        known = (self.latest.get("version_id"), self.latest.get("etag")) == (self.current.version_id, self.current.etag)
-        if known and (self.current.version_id or self.shown == self.current):
-            return "duplicate"
-        # Without versions, the same document uploaded again is another upload, which the record then shows.
-        outcome = self._show(self.current, event.sequencer if event.about(self.current) else None)
-        return "duplicate" if known else outcome
-
-    def _show(self, version: Version, sequencer: int | None) -> str:
-        """Contract section 7: what the latest upload sets."""
-        self.shown = version
-        good = DOCUMENTS[version.body] is not None
-        self.latest = without_none(
-            status="recorded" if good else "rejected",
-            errors=None if good else True,
-            version_id=version.version_id,
-            etag=version.etag,
-            sequencer=sequencer,
-        )
-        if good:
-            self._accept(version, sequencer)
-        return str(self.latest["status"])
-
-    def _accept(self, version: Version, sequencer: int | None) -> None:
-        source = without_none(
-            version_id=version.version_id,
-            etag=version.etag,
-            sequencer=sequencer,
-            size=len(version.body),
-            sha256=hashlib.sha256(version.body).hexdigest(),
-        )
-        self.accepted = {**(DOCUMENTS[version.body] or {}), "source": source}
-
-    @precondition(lambda self: self.unchecked)
-    @invariant()
-    def record_is_right(self) -> None:
-        """After each step that handled events."""
-        self.unchecked = False
+    def _read(self) -> dict[str, Any]:
         key = {"organisation_id": {"S": "acme"}, "run_id": {"S": self.run_id}}
         item = self.stack.dynamodb.get_item(TableName=self.stack.outputs["RunsTable"], Key=key).get("Item")
-        record = plain(item) if item else {}
-        assert simplify(record) == {**self.latest, **self.accepted}
-        if record:
-            assert (record["bucket"], record["key"]) == (self.bucket, self.key)
-            assert self.first_recorded_at in (None, record["first_recorded_at"])
-            self.first_recorded_at = record["first_recorded_at"]
-        self._check_against_the_bucket(record)
+        return plain(item) if item else {}
 
-    def _check_against_the_bucket(self, record: dict[str, Any]) -> None:
-        """What holds whatever the way that led here."""
-        if self.current in self.told and self.current is self.uploaded[-1]:
-            assert (record.get("version_id"), record["etag"]) == (self.current.version_id, self.current.etag)
-        if self.in_order:  # S3's own events alone, in a versioned bucket: as if handled one by one, in order
-            in_order = sorted(self.in_order, key=lambda version: version.sequencer)
-            assert record["version_id"] == in_order[-1].version_id
-            good = [version.version_id for version in in_order if DOCUMENTS[version.body]]
-            assert record.get("source", {}).get("version_id") == (good[-1] if good else None)
+    def _check_outcome(self, event: Event, outcome: str) -> None:
+        if outcome == "ignored":
+            assert not self.stored or event.version_id not in [version.version_id for version in self.stored]
+        elif event.version_id:
+            (named,) = [upload for upload in self.uploaded if upload.version_id == event.version_id]
+            shown = self._find(self.record)
+            assert (shown is named) is (outcome != "stale")
+            assert self.has_lost_versions or shown.number >= named.number
+        elif outcome != "stale":
+            assert event.etag in (None, self.record["etag"]) or event.sequencer is not None
+
+    def _find(self, attributes: dict[str, Any]) -> Version:
+        """The upload that attributes of a record name."""
+        names = ("version_id", "etag", "uploaded_at") if "uploaded_at" in attributes else ("version_id", "etag")
+        return max(
+            (
+                upload
+                for upload in self.uploaded
+                if all(getattr(upload, name) == attributes.get(name) for name in names)
+            ),
+            key=lambda upload: upload.number,
+        )
+
+    def _is_good(self, upload: Version) -> bool:
+        return DOCUMENTS[upload.body] is not None and (self.file_is_there or not upload.lists_a_late_file)
+
+    def _check_record(self, before: dict[str, Any]) -> None:
+        latest = self._find(self.record)
+        source = self._find(self.record["source"]) if "source" in self.record else None
+        self._check_attributes(before, latest, source)
+        if self.always_versioned:
+            self._check_view(latest, source, before)
+        else:
+            self._check_view_without_versions(latest, source)
+
+    def _check_view(self, latest: Version, source: Version | None, before: dict[str, Any]) -> None:
+        """The record is what one gets by taking the uploads one after the other."""
+        accepted = [upload for upload in self.covered if self._is_good(upload)]
+        views = [(newest(self.covered), newest(accepted))]
+        if self.has_lost_versions:
+            # A version that is deleted for ever may count as an upload or not. Nothing is filled in beside a
+            # source that is not there any more.
+            stays = self._find(before["source"]).number if "source" in before else -1
+            there = newest(filter(self._is_good, self.stored))
+            latest_numbers = {views[0][0], newest(self.stored)}
+            views = [(number, kept) for number in latest_numbers for kept in (views[0][1], there, stays)]
+        view = (latest.number, source.number if source else -1)
+        if self.covered >= {*(self.stored if self.has_lost_versions else self.uploaded)}:
+            assert view in views
+        else:  # it may have heard of others, too, but of nothing older
+            assert view[0] >= min(number for number, _ in views)
+            assert view[1] >= min(number for _, number in views)
+
+    def _check_view_without_versions(self, latest: Version, source: Version | None) -> None:
+        """What has been overwritten cannot be read. The last upload is known to be the last by its own
+        sequencer, or if no event has one.
+        """
+        if self.has_lost_versions:
+            return
+        last = self.uploaded[-1]
+        if last in self.covered and last is self.current and (last in self.told or not self.sequenced_events):
+            assert latest is last
+            assert source is last or not self._is_good(last)
+
+    def _check_attributes(self, before: dict[str, Any], latest: Version, source: Version | None) -> None:
+        """Each attribute is that of the upload that the record names for it."""
+        expected = {
+            "errors": self.record["status"] == "rejected" or None,
+            "version_id": latest.version_id,
+            "etag": latest.etag,
+            **((DOCUMENTS[source.body] or {}) if source else {}),
+        }
+        if source:
+            expected["source"] = without_none(
+                version_id=source.version_id,
+                etag=source.etag,
+                size=len(source.body),
+                sha256=hashlib.sha256(source.body).hexdigest(),
+            )
+            assert DOCUMENTS[source.body]
+        record = simplify(self.record)
+        for attributes, upload in ((record, latest), (record.get("source", {}), source)):
+            sequencer = attributes.pop("sequencer", None)
+            if upload and upload.version_id and self.always_versioned:
+                assert sequencer in (None, upload.sequencer)
+        assert record.pop("status") == "recorded" or not self._is_good(latest) or latest.lists_a_late_file
+        assert record == without_none(**expected)
+        if self.record["status"] == "recorded":
+            assert source
+            assert (source.version_id, source.etag) == (latest.version_id, latest.etag)
+        assert (self.record["bucket"], self.record["key"]) == (self.bucket, self.key)
+        assert before.get("first_recorded_at", self.record["first_recorded_at"]) == self.record["first_recorded_at"]
+
+
+def newest(uploads: Iterable[Version]) -> int:
+    """The number of the last of some uploads; -1 if there is none."""
+    return max((upload.number for upload in uploads), default=-1)
 
 
 def simplify(record: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ops.records import Records
 from tests.integration.conftest import ops, plain
 
 BAD = b'{"name": ""}'
+LISTS_A_FILE = b'{"files": [{"path": "data.csv"}]}'
 # Ids that the table and the listing sort differently, and neighbours of theirs.
 IDS = ["a", "a+", "a+b", "a-", "a-1", "a-1-1", "a-10", "a.", "a0", "a:", "aa", "b", "b-1", "b~"]
 
@@ -68,6 +69,7 @@ def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) ->
         for run in ("current", "outdated", "spoilt", "orphaned", "unlisted"):
             record_run(organisation, run, b'{"name": "first"}')
         record_run(organisation, "rejected", BAD)
+        record_run(organisation, "unsettled", LISTS_A_FILE)
         prefix = f"runs/{organisation}"
         for name, body in {
             "missing/data.csv": b"1",
@@ -93,6 +95,7 @@ def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) ->
             "outdated": "outdated",
             "spoilt": "outdated",
             "incomplete": "incomplete",
+            "unsettled": "unsettled",
             "orphaned": "orphaned",
             "unlisted": "orphaned",
             "bad id": "unrecordable",
@@ -116,7 +119,7 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     assert states(document) == expected
     assert len(document["findings"]) == len(expected)
     assert document["counts"] == {
-        "current": 2, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 2,
+        "current": 2, "unsettled": 1, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 2,
     }  # fmt: skip
     assert (document["finished"], document["repaired"]) == (True, 0)
 
@@ -125,9 +128,31 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     *lines, summary, _ = result.stdout.splitlines()
     assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
     assert summary == (
-        "13 compared: 2 current, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 2 incomplete; 0 repaired"
+        "14 compared: 2 current, 1 unsettled, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 2 incomplete; "
+        "0 repaired"
     )
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--quick"]])
+def test_run_that_lacked_files_is_evaluated_again_by_a_repair(
+    shared_stack: LocalStack, record_run: Callable[..., Outcome], options: list[str]
+) -> None:
+    organisation = f"late{len(options)}"
+    assert record_run(organisation, "run", LISTS_A_FILE) == "rejected"
+    before = record_of(shared_stack, organisation, "run")
+    assert reconcile("--organisation", organisation, *options).exit_code == 0
+    still_missing = report("--organisation", organisation, "--repair", *options)
+    assert [finding["state"] for finding in still_missing["findings"]] == ["unsettled"]
+    assert still_missing["repaired"] == 0
+    assert record_of(shared_stack, organisation, "run") == before
+
+    shared_stack.upload(f"runs/{organisation}/run/data.csv", b"1")
+    repaired = report("--organisation", organisation, "--repair", *options)
+    assert [finding["outcome"] for finding in repaired["findings"]] == ["recorded"]
+    assert repaired["repaired"] == 1
+    assert record_of(shared_stack, organisation, "run")["status"] == "recorded"
+    assert report("--organisation", organisation, *options)["findings"] == []
 
 
 def test_report_tells_both_sides(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:

@@ -74,6 +74,16 @@ def test_show_tells_where_a_run_is_that_is_not_recorded(
     assert json.loads(ops("show", "shown", "again", "--json").stdout)["state"] == "orphaned"
 
 
+def test_show_says_that_errors_are_left_out_and_that_files_were_missing(record_run: Callable[..., Outcome]) -> None:
+    files = [{"path": f"{number}.csv"} for number in range(21)]
+    record_run("shown", "many", json.dumps({"files": files}).encode())
+    shown = ops("show", "shown", "many").stdout
+    assert "The document has more errors than these." in shown
+    assert "Listed files were missing: `reconcile --repair` looks for them again." in shown
+    record_run("shown", "twenty", json.dumps({"files": files[:20]}).encode())
+    assert "more errors" not in ops("show", "shown", "twenty").stdout
+
+
 def test_show_refuses_ids_that_no_run_can_have() -> None:
     assert ops("show", "shown", "run 1").exit_code == 2
 

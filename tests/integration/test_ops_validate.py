@@ -125,7 +125,15 @@ def test_size_limits_are_those_of_the_record(tmp_path: Path) -> None:
 def test_no_more_errors_are_told_than_a_record_lists(tmp_path: Path) -> None:
     path = tmp_path / "metadata.json"
     path.write_text(json.dumps({"parameters": [float("nan")], "tags": {f"t{number}": number for number in range(50)}}))
+    *errors, last = validate(path).stdout.splitlines()
+    assert len(errors) == 20
+    assert last == f"{path}: more errors may follow"
+    (report,) = json.loads(validate(path, "--json").stdout)
+    assert (len(report["errors"]), report["errors_truncated"]) == (20, True)
+    path.write_text(json.dumps({"tags": {f"t{number}": number for number in range(20)}}))
     assert len(validate(path).stdout.splitlines()) == 20
+    (report,) = json.loads(validate(path, "--json").stdout)
+    assert "errors_truncated" not in report
 
 
 def test_names_of_a_document_cannot_command_the_terminal(tmp_path: Path) -> None:
