@@ -5,10 +5,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,93 +18,195 @@ from boto3.s3.transfer import TransferConfig
 from minio import Minio
 
 from handler.app import lambda_handler
-from local.stack import LocalStack
+from local.sam import ROOT
+from local.stack import TABLE, LocalStack
 from local.template import translate
-from tests.integration.conftest import EVENTS, GOOD, plain
+from tests.integration.conftest import GOOD, plain
+from tests.integration.serving import COMMAND, serving, shell_environment
 
-ROOT = EVENTS.parent
-COMMAND = [sys.executable, "-m", "local"]
-
-
-@pytest.fixture
-def environ() -> dict[str, str]:
-    """An environment that knows nothing of AWS."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RUNS_", "OUTPUT_"))}
-    return kept | {"PYTHONPATH": "src", "COLUMNS": "200", "NO_COLOR": "1"}
+VARIABLES = json.loads((ROOT / "local/sam-env-vars.json").read_text())["Parameters"]
+BUCKET = VARIABLES["RUNS_BUCKET"]
+BURST = 60
 
 
-def test_run_tells_the_story_of_a_run(environ: dict[str, str]) -> None:
-    run = subprocess.run([*COMMAND, "run"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)  # noqa: S603
-    assert run.stderr == ""
-    statuses = re.findall(r"the record in DynamoDB: (\w+)", run.stdout)
-    assert statuses == ["recorded", "rejected", "recorded", "recorded"]
-    assert re.findall(r'"environment": "(\w+)"', run.stdout) == ["production"] * 3 + ["development"]
-    assert run.stdout.count('"message": "NaN is not a JSON number"') == 1
+def local(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        [*COMMAND, *arguments], cwd=ROOT, env=shell_environment(), capture_output=True, text=True, check=False
+    )
 
 
-def test_invoke_shows_answer_and_records(environ: dict[str, str]) -> None:
-    command = [*COMMAND, "invoke", "events/s3-put.json"]
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)  # noqa: S603
+def test_run_shows_one_record_in_full_and_then_what_changes() -> None:
+    run = local("run")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(run.stdout.splitlines()) < 60
+    assert re.findall(r"lambda_handler → (\w+)", run.stdout) == ["recorded", "rejected", "recorded", "recorded"]
+    assert run.stdout.count("the record in DynamoDB") == 1
+    assert re.findall(r'"environment": "(\w+)"', run.stdout) == ["production"]
+    assert re.findall(r'config.environment: "(\w+)"', run.stdout) == ["development"]
+    assert re.findall(r'status: "(\w+)"', run.stdout) == ["rejected", "recorded"]
+    assert run.stdout.count("/parameters/threshold: NaN is not a JSON number") == 1
+
+
+def test_invoke_shows_answer_and_records() -> None:
+    run = local("invoke", "events/s3-put.json")
+    assert run.returncode == 0
     assert '"outcome": "recorded"' in run.stdout
     assert "the record in DynamoDB: recorded" in run.stdout
 
 
-def test_invoke_fails_when_the_function_raises(environ: dict[str, str]) -> None:
-    command = [*COMMAND, "invoke", "events/not-an-s3-event.json"]
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
+def test_invoke_fails_when_the_function_raises() -> None:
+    run = local("invoke", "events/not-an-s3-event.json")
     assert run.returncode == 1
     assert '"errorType": "UnknownEventError"' in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nosuch.json", "cannot read nosuch.json: No such file or directory"),
+        ("events", "cannot read events: Is a directory"),
+        ("README.md", "README.md is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (".vscode-like.json", "is not an event: expected a JSON object"),
+    ],
+)
+def test_invoke_of_a_file_that_is_no_event_fails_with_one_line(name: str, message: str, tmp_path: Path) -> None:
+    if name.startswith("."):
+        name = str(tmp_path / name)
+        Path(name).write_text("[]")
+    run = local("invoke", name)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert message in run.stderr
+
+
 @pytest.fixture
-def server(environ: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A serving process and the URL that it serves."""
-    command = [*COMMAND, "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert process.stdout is not None
-        (url,) = next(found for line in process.stdout if (found := re.findall(r"serving AWS on (\S+);", line)))
-        yield url, process
-        process.kill()
+def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The URL that a serving process serves, and the process."""
+    with serving() as served:
+        yield served
 
 
-def wait_for_record(url: str, table: str, run_id: str) -> dict[str, Any]:
+def wait_for_record(url: str, run_id: str) -> dict[str, Any]:
     dynamodb = boto3.client("dynamodb", endpoint_url=url)
-    for _ in range(100):
-        item = dynamodb.get_item(TableName=table, Key={"organisation_id": {"S": "acme"}, "run_id": {"S": run_id}}).get(
-            "Item"
-        )
-        if item:
-            return plain(item)
+    key = {"organisation_id": {"S": "acme"}, "run_id": {"S": run_id}}
+    return plain(wait_for(lambda: dynamodb.get_item(TableName=TABLE, Key=key).get("Item")))
+
+
+def wait_for(find: Callable[[], Any]) -> Any:
+    """Ask until there is an answer; the deadline is generous, since the machine may be busy."""
+    deadline = time.monotonic() + 120
+    while not (found := find()):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    raise TimeoutError(run_id)
+    return found
 
 
 def test_serve_records_what_real_clients_upload(server: tuple[str, subprocess.Popen[str]]) -> None:
     url, process = server
-    variables = json.loads((ROOT / "local/sam-env-vars.json").read_text())["Parameters"]
-    bucket, table = variables["RUNS_BUCKET"], variables["RUNS_TABLE"]
     data = bytes(6 * 1024 * 1024)
     document = {"model": {"name": "m", "version": "1"}, "files": [{"path": "data.bin", "size": len(data)}]}
     body = json.dumps(document).encode()
 
     s3 = boto3.client("s3", endpoint_url=url)
     multipart = TransferConfig(multipart_threshold=5 * 1024 * 1024, multipart_chunksize=5 * 1024 * 1024)
-    s3.upload_fileobj(io.BytesIO(data), bucket, "runs/acme/by-boto3/data.bin", Config=multipart)
-    s3.upload_fileobj(io.BytesIO(body), bucket, "runs/acme/by-boto3/metadata.json")
-    assert wait_for_record(url, table, "by-boto3")["status"] == "recorded"
+    s3.upload_fileobj(io.BytesIO(data), BUCKET, "runs/acme/by-boto3/data.bin", Config=multipart)
+    s3.upload_fileobj(io.BytesIO(body), BUCKET, "runs/acme/by-boto3/metadata.json")
+    assert wait_for_record(url, "by-boto3")["status"] == "recorded"
 
     minio = Minio(url.removeprefix("http://"), "testing", "testing", secure=False, region="us-east-1")
     for name, content in (("data.bin", data), ("metadata.json", body)):
         key = f"runs/acme/by-minio:a+b@c/{name}"
-        minio.put_object(bucket, key, io.BytesIO(content), len(content), part_size=5 * 1024 * 1024)
-    assert wait_for_record(url, table, "by-minio:a+b@c")["status"] == "recorded"
+        minio.put_object(BUCKET, key, io.BytesIO(content), len(content), part_size=5 * 1024 * 1024)
+    assert wait_for_record(url, "by-minio:a+b@c")["status"] == "recorded"
 
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
     assert process.stdout is not None
-    shown = process.stdout.read()
     for run in ("by-boto3", "by-minio:a+b@c"):
-        assert f"recorded runs/acme/{run}/metadata.json" in shown
+        line = process.stdout.readline()
+        assert re.fullmatch(rf"→ \d\d:\d\d:\d\d recorded runs/acme/{re.escape(run)}/metadata.json\n", line)
+
+
+def test_serve_shows_why_a_document_is_rejected(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, process = server
+    errors = b'{"name": "", "tags": 1, "parameters": 2, "created_by": 3, "created_at": 4}'
+    boto3.client("s3", endpoint_url=url).put_object(Bucket=BUCKET, Key="runs/acme/bad/metadata.json", Body=errors)
+    assert process.stdout is not None
+    shown = [process.stdout.readline() for _ in range(5)]
+    assert shown[0].endswith("rejected runs/acme/bad/metadata.json\n")
+    assert shown[1] == "  /name: expected at least 1 character\n"
+    assert shown[4] == "  … and 2 more\n"
+
+
+def test_serve_records_no_sample_object_by_itself(server: tuple[str, subprocess.Popen[str]]) -> None:
+    """Sample events find an empty table."""
+    url, _ = server
+    boto3.client("s3", endpoint_url=url).put_object(Bucket=BUCKET, Key="runs/acme/mine/metadata.json", Body=GOOD)
+    wait_for_record(url, "mine")
+    items = boto3.client("dynamodb", endpoint_url=url).scan(TableName=TABLE)["Items"]
+    assert [item["run_id"]["S"] for item in items] == ["mine"]
+
+
+def test_concurrent_pollers_lose_and_double_nothing(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, process = server
+    s3 = boto3.client("s3", endpoint_url=url)
+    for number in range(BURST):
+        s3.put_object(Bucket=BUCKET, Key=f"runs/acme/run-{number:03}/metadata.json", Body=GOOD)
+    assert process.stdout is not None
+    shown = sorted(process.stdout.readline()[len("→ 00:00:00 ") :] for _ in range(BURST))
+    assert shown == [f"recorded runs/acme/run-{number:03}/metadata.json\n" for number in range(BURST)]
+
+
+def test_serve_fails_with_one_line_if_the_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = local("serve", "--port", str(port))
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (f"error: port {port} of 127.0.0.1 is taken; choose another one: make serve PORT={port + 1}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_serve_and_its_pollers_while_they_work(
+    server: tuple[str, subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    url, process = server
+    pollers = wait_for(lambda: len(found := children(process.pid)) == 3 and found)
+    s3 = boto3.client("s3", endpoint_url=url)
+    for run in range(20):
+        s3.put_object(Bucket=BUCKET, Key=f"runs/acme/run-{run}/metadata.json", Body=GOOD)
+    process.send_signal(number)
+    assert process.wait(timeout=120) == 0
+    wait_for(lambda: not any(map(is_running, pollers)))
+
+
+@pytest.mark.parametrize("moment", ["handler.errors", "moto.server", "samtranslator.parser.parser", "local.stack"])
+def test_signal_ends_serve_while_it_starts(moment: str, tmp_path: Path) -> None:
+    """At the moment when this module is imported."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {moment!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    run = subprocess.run(  # noqa: S603
+        [*COMMAND, "serve", "--port", "0"],
+        cwd=ROOT,
+        env=shell_environment() | {"PYTHONPATH": f"src{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def children(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=True)  # noqa: S607
+    pairs = (map(int, line.split()) for line in listed.stdout.splitlines())
+    return [child for ppid, child in pairs if ppid == parent]
+
+
+def is_running(pid: int) -> bool:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip()[:1] not in {"", "Z"}
 
 
 def test_message_that_keeps_failing_ends_in_the_dead_letter_queue(stack: LocalStack) -> None:
@@ -137,6 +240,5 @@ def test_batch_is_as_large_as_the_event_source_says(stack: LocalStack) -> None:
 
 def test_variables_for_sam_local_are_those_of_the_function() -> None:
     """`sam local` drops a variable that the template does not declare."""
-    variables = json.loads((ROOT / "local/sam-env-vars.json").read_text())["Parameters"]
     declared = translate({})["Resources"]["RecorderFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables.keys() == declared.keys()
+    assert VARIABLES.keys() == declared.keys()

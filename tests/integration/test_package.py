@@ -12,11 +12,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from handler.app import backfill_handler, lambda_handler
-from local.__main__ import choose_handler
+from local.invoke import choose_handler
 from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
+from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import Handler, LocalStack
 from tests.integration import endpoints
-from tests.integration.conftest import EVENTS, SAMPLES, delete_records, expected_answer
+from tests.integration.conftest import delete_records
 from tests.integration.emulator import Emulator
 
 UNCHECKED_HASH = b"\1\0\0\0"  # PEP 552
