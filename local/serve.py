@@ -39,7 +39,8 @@ def serve(host: str, port: int, pollers: int) -> int:
     for _ in range(pollers):
         threading.Thread(target=_show_log, args=(_start_poller(stack), stack, ended), daemon=True).start()
     show.step(f"serving AWS on {url}; Ctrl-C ends it")
-    ended.wait()
+    while not ended.wait(0.2):
+        pass  # a signal may interrupt another thread, but only this one runs its handler
     return show.failure("a poller ended by itself; its error is above")
 
 
