@@ -37,7 +37,14 @@ def run_local(*arguments: str) -> subprocess.CompletedProcess[str]:
 def serving(*options: str, site: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start the process on a free port; yield its URL and the process."""
     command = [*COMMAND, "serve", "--port", "0", *options]
-    with subprocess.Popen(command, cwd=ROOT, env=shell_environment(site), stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        command,
+        cwd=ROOT,
+        env=shell_environment(site),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         try:
             assert process.stdout is not None
             (url,) = next(found for line in process.stdout if (found := re.findall(r"serving AWS on (\S+);", line)))

@@ -1,9 +1,14 @@
 """The commands of `python -m local`, each in a process of its own."""
 
 import re
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.sqs.models import Message
+from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
@@ -82,6 +87,56 @@ def test_batch_is_as_large_as_the_event_source_says(stack: LocalStack) -> None:
     assert max(batches) == 10
     assert sum(batches) == 26
     assert len(stack.records()) == 25
+
+
+def interrupt(mocker: MockerFixture, method: str, run: Callable[[], object]) -> threading.Thread:
+    """Run something in another thread when this method of a message is called next.
+
+    The caller goes on after a second even if the other thread does not, since that one may have to wait for it.
+    """
+    other = threading.Thread(target=run)
+    original = getattr(Message, method)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if other.ident is None:
+            other.start()
+            other.join(timeout=1)
+        return original(*arguments, **named)
+
+    mocker.patch.object(Message, method, call)
+    return other
+
+
+def test_concurrent_receivers_get_different_messages(stack: LocalStack, mocker: MockerFixture) -> None:
+    while stack.deliver(lambda_handler):
+        pass
+    queue = stack.outputs["UploadsQueue"]
+    for body in ("first", "second"):
+        stack.sqs.send_message(QueueUrl=queue, MessageBody=body)
+    received: list[str] = []
+
+    def receive() -> None:
+        received.extend(message["Body"] for message in stack.sqs.receive_message(QueueUrl=queue)["Messages"])
+
+    other = interrupt(mocker, "mark_received", receive)
+    receive()
+    other.join()
+    assert sorted(received) == ["first", "second"]
+
+
+def test_concurrent_deletions_delete_both_messages(stack: LocalStack, mocker: MockerFixture) -> None:
+    queue = stack.outputs["UploadsQueue"]
+    stack.sqs.send_message(QueueUrl=queue, MessageBody="beside the test event of S3")
+    first, second = stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+
+    def delete(message: dict[str, str]) -> None:
+        stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+    other = interrupt(mocker, "had_receipt_handle", lambda: delete(second))
+    delete(first)
+    other.join()
+    counts = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert counts["Attributes"] == {"ApproximateNumberOfMessagesNotVisible": "0"}
 
 
 def test_variables_for_sam_local_are_those_of_the_function() -> None:

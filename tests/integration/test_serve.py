@@ -121,6 +121,8 @@ def test_signal_ends_serve_and_its_pollers_while_they_work(
     process.send_signal(number)
     assert process.wait(timeout=120) == 0
     wait_for(lambda: not any(map(is_running, pollers)))
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
 
 
 def test_signal_that_interrupts_another_thread_ends_serve(tmp_path: Path) -> None:
