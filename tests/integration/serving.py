@@ -23,7 +23,7 @@ def shell_environment(site: Path | None = None) -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RUNS_", "OUTPUT_"))}
     elsewhere = {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_PROFILE": "no-such-profile", "AWS_ENDPOINT_URL": "http://x"}
-    return kept | elsewhere | {"PYTHONPATH": f"src{os.pathsep}{site or ''}", "COLUMNS": "200", "NO_COLOR": "1"}
+    return kept | elsewhere | {"PYTHONPATH": f"src{os.pathsep}{site or ''}", "COLUMNS": "80", "NO_COLOR": "1"}
 
 
 def run_local(*arguments: str) -> subprocess.CompletedProcess[str]:
