@@ -20,7 +20,7 @@ def install() -> None:
     _exclude_each_other(DynamoDBBackend, "get_item", "put_item", "update_item", "delete_item")
     # A deletion makes the list of messages anew: a message that is added meanwhile is lost.
     _exclude_each_other(sqs.Queue, "add_message", "delete_message")
-    # Two receivers get the same message, and move it to the dead-letter queue twice.
+    # Two receivers get the same message, and move it to the dead-letter queue twice. Here the second one waits.
     _exclude_each_other(sqs.SQSBackend, "receive_message")
     # For each message that is sent or received, moto compares the times of all messages in the queue several times;
     # its own clock makes that the most expensive part of a burst of uploads.
