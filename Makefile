@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve pictures test lint scan minimal unit integration soak fuzz bench lock clean
+.PHONY: help run serve containers pictures test lint scan minimal unit integration soak fuzz bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -16,8 +16,11 @@ help: ## Show this list
 run: $(VENV)/local.done ## Record a sample run in a local stack and show what happens
 	@$(BIN)/python -m local run
 
-serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client
-	@$(BIN)/python -m local serve
+serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client: PORT=4580
+	@$(BIN)/python -m local serve $(if $(PORT),--port $(PORT))
+
+containers: $(VENV)/local.done $(VENV)/sam.done ## Run the sample events in containers, by sam local invoke
+	@$(BIN)/python -m local containers
 
 pictures: $(VENV)/local.done ## Draw the pictures of the documentation anew
 	@$(BIN)/python -m local.pictures

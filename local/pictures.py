@@ -13,8 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from local import __main__ as commands
-from local import show
+from local import show, story
 from local.template import translate
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
@@ -25,7 +24,6 @@ _COLUMNS, _COLUMN, _ROW = 24, 42, 27
 _COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
 
 _TERMINAL_WIDTH = 112
-_TERMINAL_LINES = 92  # a run is recorded; then it is rejected, with its errors
 
 
 def load_dashboard() -> dict[str, Any]:
@@ -54,17 +52,17 @@ def draw_dashboard(dashboard: dict[str, Any]) -> str:
 
 
 def draw_terminal() -> str:
-    """The beginning of ``make run`` as SVG; its times and ids are replaced, so that each drawing is the same."""
+    """What ``make run`` shows as SVG; its times and ids are replaced, so that each drawing is the same."""
     screen = _make_console()
     shown, show.console = show.console, screen
     started = datetime.now(UTC).replace(microsecond=0)
     try:
-        commands.run()
+        story.run()
     finally:
         show.console = shown
     lines = ["$ make run", *screen.export_text(styles=True).splitlines()]
     window = _make_console()
-    window.print(Text.from_ansi(_settle("\n".join(lines[:_TERMINAL_LINES]), started)))
+    window.print(Text.from_ansi(_settle("\n".join(lines), started)))
     svg = window.export_svg(title="make run", unique_id="run")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # fonts from elsewhere; monospace is left
 

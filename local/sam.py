@@ -24,22 +24,22 @@ def find_python() -> Path | None:
     return None
 
 
-def run_sam(python: Path, *arguments: str | Path, umask: int = -1) -> None:
-    """Runs SAM CLI at the top of this project.
+def run_sam(python: Path, *arguments: str | Path, umask: int = -1) -> str:
+    """Run SAM CLI at the top of this project and return what it printed.
 
     Raises:
-        RuntimeError: it failed; with what it printed.
+        RuntimeError: it failed; with what it printed and said of the error.
     """
     path = os.pathsep.join([str(SAM / "bin"), str(python.parent), os.environ["PATH"]])
     done = subprocess.run(  # noqa: S603
         [str(SAM / "bin" / "sam"), *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         umask=umask,
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"sam {arguments[0]} failed:\n{done.stdout}")
+        raise RuntimeError(f"sam {arguments[0]} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout

@@ -3,19 +3,15 @@
 import functools
 import io
 import json
-import threading
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
-from moto.dynamodb.models import DynamoDBBackend
 
-from local import message_moves
+from local import moto_repairs
+from local.poller import EventSource, Handler, deliver
 from local.template import CODE, REGION, translate
-
-Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 STACK_NAME = "run-recorder"
 # Predictable, unlike a generated name, so that sam-env-vars.json can state it.
@@ -38,28 +34,7 @@ def _client(service: str, endpoint_url: str | None) -> Any:  # noqa: ANN401 - th
     )
 
 
-def _make_atomic(*names: str) -> None:
-    """Lets these operations of moto's DynamoDB run one at a time.
-
-    An operation on one item is atomic in DynamoDB. In moto it is not: threads see, and
-    write over, items that another thread has created and not yet filled.
-    """
-    lock = threading.RLock()
-
-    def locked(operation: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(operation)
-        def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - any operation
-            with lock:
-                return operation(*arguments, **named)
-
-        return run
-
-    for name in names:
-        setattr(DynamoDBBackend, name, locked(getattr(DynamoDBBackend, name)))
-
-
-_make_atomic("get_item", "put_item", "update_item", "delete_item")
-message_moves.install()
+moto_repairs.install()
 
 
 def in_upload_order(folder: Path) -> list[Path]:
@@ -69,20 +44,27 @@ def in_upload_order(folder: Path) -> list[Path]:
 
 
 class LocalStack:
-    """The stack of ``template.yaml``; all that it tells is read from the created resources.
+    """The stack of ``template.yaml``; its attributes are read from the created resources.
 
     Attributes:
         outputs: of the stack, by name.
+        event_source: the queue that triggers the function.
         environment: environment variables, as the function gets them, AWS's own included.
         s3, sqs, dynamodb: clients.
     """
 
-    def __init__(self, parameters: dict[str, str] | None = None, endpoint_url: str | None = None) -> None:
-        """Creates the stack.
+    def __init__(
+        self,
+        parameters: dict[str, str] | None = None,
+        endpoint_url: str | None = None,
+        objects: Path | None = None,
+    ) -> None:
+        """Create the stack.
 
         Args:
             parameters: of the template; the others take their defaults.
             endpoint_url: of a moto server; None inside ``mock_aws()``.
+            objects: a folder to upload before the bucket sends notifications, so that nothing of it is recorded.
         """
         self._endpoint_url = endpoint_url
         self.s3 = self._client("s3")
@@ -90,8 +72,15 @@ class LocalStack:
         self.dynamodb = self._client("dynamodb")
         template = translate(parameters or {})
         self.outputs = self._create(template, parameters or {})
-        self._batch_size = self._take_event_source()
-        self._configure_bucket(template["Resources"]["RunsBucket"]["Properties"])
+        self.event_source = self._take_event_source()
+        # moto's CloudFormation leaves out the bucket's versioning and notifications.
+        bucket = template["Resources"]["RunsBucket"]["Properties"]
+        self.s3.put_bucket_versioning(
+            Bucket=self.outputs["RunsBucket"], VersioningConfiguration=bucket["VersioningConfiguration"]
+        )
+        if objects:
+            self.upload_tree(objects)
+        self._configure_notifications(bucket["NotificationConfiguration"]["QueueConfigurations"])
         self.environment = CREDENTIALS | self._function_environment()
         if endpoint_url:
             self.environment["AWS_ENDPOINT_URL"] = endpoint_url
@@ -109,46 +98,20 @@ class LocalStack:
         return keys
 
     def deliver(self, handler: Handler) -> list[dict[str, Any]]:
-        """Does once what Lambda's poller does: hands a batch to the handler, then deletes
-        the messages that it does not report as failed.
-
-        Returns:
-            The SQS event records that the handler got; none if the queue was empty.
-        """
-        queue_url = self.outputs["UploadsQueue"]
-        received = self.sqs.receive_message(
-            QueueUrl=queue_url,
-            MaxNumberOfMessages=self._batch_size,
-            MessageSystemAttributeNames=["All"],
-        ).get("Messages", [])
-        if not received:
-            return []
-        records = [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": message["Attributes"],
-                "messageAttributes": {},
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": self._queue_arn,
-                "awsRegion": REGION,
-            }
-            for message in received
-        ]
-        answer = handler({"Records": records}, None)
-        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        for record in records:
-            if record["messageId"] not in failed:
-                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
-        return records
+        """Hand one batch of the queue to the handler; see `poller.deliver`."""
+        return deliver(self.sqs, self.event_source, handler)
 
     def records(self) -> list[dict[str, Any]]:
         """The items of the table, in DynamoDB's low-level spelling, by organisation and run."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.outputs["RunsTable"])
         items = [item for page in pages for item in page["Items"]]
         return sorted(items, key=lambda item: (item["organisation_id"]["S"], item["run_id"]["S"]))
+
+    def delete_records(self) -> None:
+        """Empty the table."""
+        for item in self.records():
+            key = {name: item[name] for name in ("organisation_id", "run_id")}
+            self.dynamodb.delete_item(TableName=self.outputs["RunsTable"], Key=key)
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
         return _client(service, self._endpoint_url)
@@ -171,23 +134,13 @@ class LocalStack:
         stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    @property
-    def _queue_arn(self) -> str:
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self.outputs["UploadsQueue"], AttributeNames=["QueueArn"])
-        arn: str = attributes["Attributes"]["QueueArn"]
-        return arn
-
-    def _configure_bucket(self, properties: dict[str, Any]) -> None:
-        """What moto's CloudFormation leaves out: the bucket's versioning and notification."""
-        bucket = self.outputs["RunsBucket"]
-        self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
-        configurations = properties["NotificationConfiguration"]["QueueConfigurations"]
+    def _configure_notifications(self, configurations: list[dict[str, Any]]) -> None:
         self.s3.put_bucket_notification_configuration(
-            Bucket=bucket,
+            Bucket=self.outputs["RunsBucket"],
             NotificationConfiguration={
                 "QueueConfigurations": [
                     {
-                        "QueueArn": self._queue_arn,
+                        "QueueArn": self.event_source.queue_arn,
                         "Events": [configuration["Event"]],
                         "Filter": {"Key": {"FilterRules": configuration["Filter"]["S3Key"]["Rules"]}},
                     }
@@ -196,13 +149,14 @@ class LocalStack:
             },
         )
 
-    def _take_event_source(self) -> int:
-        """Disables the event source mapping, which moto would serve with Docker; returns its batch size."""
+    def _take_event_source(self) -> EventSource:
+        """Disable the event source mapping, which moto would serve with Docker, and return what it says."""
+        url = self.outputs["UploadsQueue"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         functions = self._client("lambda")
-        (mapping,) = functions.list_event_source_mappings(EventSourceArn=self._queue_arn)["EventSourceMappings"]
+        (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        size: int = mapping["BatchSize"]
-        return size
+        return EventSource(url, arn, REGION, mapping["BatchSize"])
 
     def _function_environment(self) -> dict[str, str]:
         function = self._client("lambda").get_function_configuration(FunctionName=self.outputs["RecorderFunction"])

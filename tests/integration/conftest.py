@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,14 +23,7 @@ from ops.__main__ import main
 from ops.stack import Stack
 from tests.integration.resolution import resolve
 
-EVENTS = Path(__file__).parent.parent.parent / "events"
-SAMPLES = sorted(path for path in EVENTS.glob("*.json") if not path.name.endswith(".expected.json"))
 GOOD = b'{"model": {"name": "m", "version": "1"}}'
-
-
-def expected_answer(sample: Path) -> Path:
-    """The file of what the function answers to a sample event."""
-    return sample.with_suffix(".expected.json")
 
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +45,7 @@ def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> Non
 
 def delete_records(stack: LocalStack) -> None:
     """Empties the table."""
-    for item in stack.records():
-        key = {name: item[name] for name in ("organisation_id", "run_id")}
-        stack.dynamodb.delete_item(TableName=stack.outputs["RunsTable"], Key=key)
+    stack.delete_records()
 
 
 @pytest.fixture(scope="session")

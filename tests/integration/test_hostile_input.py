@@ -17,6 +17,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.domain import Outcome, Run
 from handler.errors import UnknownEventError
 from handler.events import is_from_sqs, parse_messages, parse_tasks
+from local.samples import EVENTS, SAMPLES
 from local.stack import LocalStack
 from tests.hostile.aws import Item, fake_aws
 from tests.hostile.documents import RUN, check_document, comparable, read_document
@@ -31,7 +32,7 @@ from tests.hostile.events import (
     sqs_record,
 )
 from tests.hostile.mutation import NAMES, PIECES, VALUES, Object, Token, replace_each, spoil, spoil_values, write
-from tests.integration.conftest import EVENTS, GOOD, SAMPLES, plain
+from tests.integration.conftest import GOOD, plain
 
 BUCKET = "run-recorder-runs-123456789012-us-east-1"  # the one that the sample events name
 OBJECTS = {

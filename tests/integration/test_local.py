@@ -1,109 +1,64 @@
 """The commands of `python -m local`, each in a process of its own."""
 
-import io
-import json
-import os
+import itertools
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from boto3.s3.transfer import TransferConfig
-from minio import Minio
+from moto.sqs.models import Message
+from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
 from local.template import translate
-from tests.integration.conftest import EVENTS, GOOD, plain
-
-ROOT = EVENTS.parent
-COMMAND = [sys.executable, "-m", "local"]
+from tests.integration.conftest import GOOD
+from tests.integration.serving import VARIABLES, run_local
 
 
-@pytest.fixture
-def environ() -> dict[str, str]:
-    """An environment that knows nothing of AWS."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RUNS_", "OUTPUT_"))}
-    return kept | {"PYTHONPATH": "src", "COLUMNS": "200", "NO_COLOR": "1"}
+def test_run_shows_one_record_in_full_and_then_what_changes() -> None:
+    run = run_local("run")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(run.stdout.splitlines()) < 60
+    assert re.findall(r"lambda_handler → (\w+)", run.stdout) == ["recorded", "rejected", "recorded", "recorded"]
+    assert run.stdout.count("the record in DynamoDB") == 1
+    assert re.findall(r'"environment": "(\w+)"', run.stdout) == ["production"]
+    assert re.findall(r'config.environment: "(\w+)"', run.stdout) == ["development"]
+    assert re.findall(r'status: "(\w+)"', run.stdout) == ["rejected", "recorded"]
+    assert run.stdout.count("/parameters/threshold: NaN is not a JSON number") == 1
 
 
-def test_run_tells_the_story_of_a_run(environ: dict[str, str]) -> None:
-    run = subprocess.run([*COMMAND, "run"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)  # noqa: S603
-    assert run.stderr == ""
-    statuses = re.findall(r"the record in DynamoDB: (\w+)", run.stdout)
-    assert statuses == ["recorded", "rejected", "recorded", "recorded"]
-    assert re.findall(r'"environment": "(\w+)"', run.stdout) == ["production"] * 3 + ["development"]
-    assert run.stdout.count('"message": "NaN is not a JSON number"') == 1
-
-
-def test_invoke_shows_answer_and_records(environ: dict[str, str]) -> None:
-    command = [*COMMAND, "invoke", "events/s3-put.json"]
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)  # noqa: S603
+def test_invoke_shows_answer_and_records() -> None:
+    run = run_local("invoke", "events/s3-put.json")
+    assert run.returncode == 0
     assert '"outcome": "recorded"' in run.stdout
     assert "the record in DynamoDB: recorded" in run.stdout
 
 
-def test_invoke_fails_when_the_function_raises(environ: dict[str, str]) -> None:
-    command = [*COMMAND, "invoke", "events/not-an-s3-event.json"]
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
+def test_invoke_fails_when_the_function_raises() -> None:
+    run = run_local("invoke", "events/not-an-s3-event.json")
     assert run.returncode == 1
     assert '"errorType": "UnknownEventError"' in run.stdout
 
 
-@pytest.fixture
-def server(environ: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A serving process and the URL that it serves."""
-    command = [*COMMAND, "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert process.stdout is not None
-        (url,) = next(found for line in process.stdout if (found := re.findall(r"serving AWS on (\S+);", line)))
-        yield url, process
-        process.kill()
-
-
-def wait_for_record(url: str, table: str, run_id: str) -> dict[str, Any]:
-    dynamodb = boto3.client("dynamodb", endpoint_url=url)
-    for _ in range(100):
-        item = dynamodb.get_item(TableName=table, Key={"organisation_id": {"S": "acme"}, "run_id": {"S": run_id}}).get(
-            "Item"
-        )
-        if item:
-            return plain(item)
-        time.sleep(0.1)
-    raise TimeoutError(run_id)
-
-
-def test_serve_records_what_real_clients_upload(server: tuple[str, subprocess.Popen[str]]) -> None:
-    url, process = server
-    variables = json.loads((ROOT / "local/sam-env-vars.json").read_text())["Parameters"]
-    bucket, table = variables["RUNS_BUCKET"], variables["RUNS_TABLE"]
-    data = bytes(6 * 1024 * 1024)
-    document = {"model": {"name": "m", "version": "1"}, "files": [{"path": "data.bin", "size": len(data)}]}
-    body = json.dumps(document).encode()
-
-    s3 = boto3.client("s3", endpoint_url=url)
-    multipart = TransferConfig(multipart_threshold=5 * 1024 * 1024, multipart_chunksize=5 * 1024 * 1024)
-    s3.upload_fileobj(io.BytesIO(data), bucket, "runs/acme/by-boto3/data.bin", Config=multipart)
-    s3.upload_fileobj(io.BytesIO(body), bucket, "runs/acme/by-boto3/metadata.json")
-    assert wait_for_record(url, table, "by-boto3")["status"] == "recorded"
-
-    minio = Minio(url.removeprefix("http://"), "testing", "testing", secure=False, region="us-east-1")
-    for name, content in (("data.bin", data), ("metadata.json", body)):
-        key = f"runs/acme/by-minio:a+b@c/{name}"
-        minio.put_object(bucket, key, io.BytesIO(content), len(content), part_size=5 * 1024 * 1024)
-    assert wait_for_record(url, table, "by-minio:a+b@c")["status"] == "recorded"
-
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
-    assert process.stdout is not None
-    shown = process.stdout.read()
-    for run in ("by-boto3", "by-minio:a+b@c"):
-        assert f"recorded runs/acme/{run}/metadata.json" in shown
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nosuch.json", "cannot read nosuch.json: No such file or directory"),
+        ("events", "cannot read events: Is a directory"),
+        ("README.md", "README.md is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (".vscode-like.json", "is not an event: expected a JSON object"),
+    ],
+)
+def test_invoke_of_a_file_that_is_no_event_fails_with_one_line(name: str, message: str, tmp_path: Path) -> None:
+    if name.startswith("."):
+        name = str(tmp_path / name)
+        Path(name).write_text("[]")
+    run = run_local("invoke", name)
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert message in run.stderr
 
 
 def test_message_that_keeps_failing_ends_in_the_dead_letter_queue(stack: LocalStack) -> None:
@@ -135,8 +90,59 @@ def test_batch_is_as_large_as_the_event_source_says(stack: LocalStack) -> None:
     assert len(stack.records()) == 25
 
 
+def interrupt(mocker: MockerFixture, method: str, run: Callable[[], object], call: int = 1) -> threading.Thread:
+    """Run something in another thread when this method of a message is called the first time, or a later one.
+
+    The caller goes on after a second even if the other thread does not, since that one may have to wait for it.
+    """
+    other = threading.Thread(target=run)
+    original = getattr(Message, method)
+    calls = itertools.count(1)
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            other.start()
+            other.join(timeout=1)
+        return original(*arguments, **named)
+
+    mocker.patch.object(Message, method, interrupted)
+    return other
+
+
+def test_concurrent_receivers_get_different_messages(stack: LocalStack, mocker: MockerFixture) -> None:
+    while stack.deliver(lambda_handler):
+        pass
+    queue = stack.outputs["UploadsQueue"]
+    for body in ("first", "second"):
+        stack.sqs.send_message(QueueUrl=queue, MessageBody=body)
+    received: list[str] = []
+
+    def receive() -> None:
+        received.extend(message["Body"] for message in stack.sqs.receive_message(QueueUrl=queue)["Messages"])
+
+    other = interrupt(mocker, "mark_received", receive)
+    receive()
+    other.join()
+    assert sorted(received) == ["first", "second"]
+
+
+def test_concurrent_deletions_delete_both_messages(stack: LocalStack, mocker: MockerFixture) -> None:
+    queue = stack.outputs["UploadsQueue"]
+    stack.sqs.send_message(QueueUrl=queue, MessageBody="beside the test event of S3")
+    first, second = stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+
+    def delete(message: dict[str, str]) -> None:
+        stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+    # moto calls it once to look for the message, and then while it makes the list of the others.
+    other = interrupt(mocker, "had_receipt_handle", lambda: delete(second), call=2)
+    delete(first)
+    other.join()
+    counts = stack.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert counts["Attributes"] == {"ApproximateNumberOfMessagesNotVisible": "0"}
+
+
 def test_variables_for_sam_local_are_those_of_the_function() -> None:
     """`sam local` drops a variable that the template does not declare."""
-    variables = json.loads((ROOT / "local/sam-env-vars.json").read_text())["Parameters"]
     declared = translate({})["Resources"]["RecorderFunction"]["Properties"]["Environment"]["Variables"]
-    assert variables.keys() == declared.keys()
+    assert VARIABLES.keys() == declared.keys()

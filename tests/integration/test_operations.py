@@ -14,12 +14,13 @@ import click
 import pytest
 
 from handler.errors import RunRecorderError
-from local.__main__ import choose_handler
+from local.invoke import choose_handler
 from local.pictures import PICTURES, load_dashboard
+from local.samples import EVENTS, SAMPLES
 from local.stack import LocalStack
 from ops.__main__ import main
 from tests.integration.cloudwatch import Metric, metrics_of, name, read_metrics
-from tests.integration.conftest import EVENTS, GOOD, SAMPLES
+from tests.integration.conftest import GOOD
 
 ROOT = EVENTS.parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text()

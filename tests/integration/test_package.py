@@ -7,17 +7,19 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from handler.app import backfill_handler, lambda_handler
-from local.__main__ import choose_handler
+from local.invoke import choose_handler
 from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
-from local.stack import Handler, LocalStack
+from local.samples import EVENTS, SAMPLES, expected_answer
+from local.stack import CREDENTIALS, TABLE
+from local.template import REGION
 from tests.integration import endpoints
-from tests.integration.conftest import EVENTS, SAMPLES, delete_records, expected_answer
 from tests.integration.emulator import Emulator
+from tests.integration.serving import VARIABLES, serving, shell_environment
 
 UNCHECKED_HASH = b"\1\0\0\0"  # PEP 552
 UMASK = 0o077  # not the one that anybody works with
@@ -53,22 +55,43 @@ def runtime_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[LocalStack]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    stack = LocalStack(endpoint_url=f"http://127.0.0.1:{port}")
-    stack.upload_tree(EVENTS / "objects")
-    yield stack
-    server.stop()
+def containers(build: Path) -> dict[str, dict[str, Any]]:
+    """What `sam local invoke` hands to the container of each function, by the function's entry point."""
+    command = [SAM / "bin" / "python", Path(__file__).with_name("sam_probe.py"), "local", "invoke"]
+    options = [
+        "--config-file", ROOT / "samconfig.toml", "--template", build / "template.yaml",
+        "--parameter-overrides", f"Architecture={ARCHITECTURE}", "--event", SAMPLES[0],
+    ]  # fmt: skip
+    environment = shell_environment() | {"SAM_CLI_TELEMETRY": "0"}
+    del environment["AWS_PROFILE"]  # SAM CLI looks for it
+
+    def probe(*function: str) -> dict[str, Any]:
+        done = subprocess.run(  # noqa: S603
+            [*command, *function, *options], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        container: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return container
+
+    return {"lambda_handler": probe(), "backfill_handler": probe("BackfillFunction")}
 
 
 @pytest.fixture(scope="module")
-def emulators(package: Path, runtime_client: Path, stack: LocalStack) -> Iterator[dict[Handler, Emulator]]:
-    """Both functions, by the entry point that they run."""
-    handlers = (lambda_handler, backfill_handler)
+def url() -> Iterator[str]:
+    """What `python -m local serve` serves."""
+    with serving() as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def emulators(
+    package: Path, runtime_client: Path, containers: dict[str, dict[str, Any]], url: str
+) -> Iterator[dict[str, Emulator]]:
+    """Both functions, by the entry point that they run, in the environment that their containers get."""
     emulators = {
-        handler: Emulator(PYTHON, package, runtime_client, stack.environment, handler.__name__) for handler in handlers
+        handler: Emulator(
+            PYTHON, package, runtime_client, container["environment"] | {"AWS_ENDPOINT_URL": url}, handler
+        )
+        for handler, container in containers.items()
     }
     yield emulators
     for emulator in emulators.values():
@@ -126,27 +149,37 @@ def test_package_finds_the_endpoints_that_a_complete_botocore_finds(package: Pat
     assert found == expected
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-def test_packaged_function_gives_the_expected_answer(
-    emulators: dict[Handler, Emulator], stack: LocalStack, sample: Path
+def test_sam_local_starts_containers_for_this_machine_whatever_the_region_of_the_shell(
+    build: Path, containers: dict[str, dict[str, Any]]
 ) -> None:
-    delete_records(stack)
+    for (handler, container), function in zip(
+        containers.items(), ("RecorderFunction", "BackfillFunction"), strict=True
+    ):
+        environment = container["environment"]
+        assert {name: value for name, value in container.items() if name != "environment"} == {
+            "architecture": ARCHITECTURE,
+            "handler": f"handler.app.{handler}",
+            "code": str(build / function),
+            "hosts": {"host.docker.internal": "host-gateway"},
+        }
+        assert environment.items() >= {**VARIABLES, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}.items()
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_packaged_function_gives_the_expected_answer(emulators: dict[str, Emulator], url: str, sample: Path) -> None:
+    """In the environment of its container, against a serving process."""
+    dynamodb = boto3.client("dynamodb", endpoint_url=url)
+    for item in dynamodb.scan(TableName=TABLE)["Items"]:
+        dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("organisation_id", "run_id")})
     event = sample.read_bytes()
-    answer = emulators[choose_handler(json.loads(event))].invoke(event)
+    answer = emulators[choose_handler(json.loads(event)).__name__].invoke(event)
     expected = json.loads(expected_answer(sample).read_text())
     assert {name: answer.get(name) for name in expected} == expected
 
 
-def test_packaged_function_refuses_to_start_misconfigured(
-    package: Path, runtime_client: Path, stack: LocalStack
-) -> None:
-    emulator = Emulator(
-        PYTHON,
-        package,
-        runtime_client,
-        stack.environment | {"RUNS_TABLE": "", "DEVELOPMENT": "perhaps"},
-        "lambda_handler",
-    )
+def test_packaged_function_refuses_to_start_misconfigured(package: Path, runtime_client: Path) -> None:
+    environment = CREDENTIALS | VARIABLES | {"RUNS_TABLE": "", "DEVELOPMENT": "perhaps"}
+    emulator = Emulator(PYTHON, package, runtime_client, environment, "lambda_handler")
     try:
         answer = emulator.invoke((EVENTS / "s3-put.json").read_bytes())
     finally:

@@ -11,8 +11,9 @@ from botocore.config import Config
 from jsonschema import Draft202012Validator
 from moto.events.models import EventPattern
 
+from local.samples import EVENTS
 from local.stack import LocalStack
-from tests.integration.conftest import EVENTS, GOOD, delete_records
+from tests.integration.conftest import GOOD, delete_records
 from tests.integration.resolution import resolve
 
 SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())

@@ -1,4 +1,4 @@
-"""Class S3 against moto."""
+"""Class S3 against moto, whose ``mock_aws`` replaces ``mock_s3`` and those of the other services since moto 5."""
 
 from collections.abc import Iterator
 

@@ -8,9 +8,10 @@ import pytest
 
 from handler.app import lambda_handler
 from handler.errors import RunRecorderError
-from local.__main__ import choose_handler
+from local.invoke import choose_handler
+from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import LocalStack
-from tests.integration.conftest import EVENTS, SAMPLES, expected_answer, plain
+from tests.integration.conftest import plain
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)

@@ -1,0 +1,43 @@
+"""A sample event, handed to the function that AWS would hand it to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from handler.app import backfill_handler, lambda_handler
+from handler.errors import RunRecorderError
+from local import show
+from local.poller import Handler
+from local.samples import OBJECTS, local_stack
+
+
+def invoke(file: Path) -> int:
+    """Show what the function answers to an event, with the sample objects in the bucket, and its records.
+
+    Returns:
+        The exit status: 1 if the file is no event or the function raised.
+    """
+    try:
+        event = json.loads(file.read_bytes())
+    except OSError as error:
+        return show.failure(f"cannot read {file}: {error.strerror}")
+    except (ValueError, RecursionError) as error:
+        return show.failure(f"{file} is not JSON: {error}")
+    if not isinstance(event, dict):
+        return show.failure(f"{file} is not an event: expected a JSON object")
+    handler = choose_handler(event)
+    with local_stack("production", OBJECTS) as stack:
+        show.step(f"{file} → {handler.__name__}")
+        try:
+            show.document(handler(event, None), "the function's answer")
+        except RunRecorderError as error:
+            show.document({"errorType": type(error).__name__, "errorMessage": str(error)}, "the function raised", "red")
+            return 1
+        for item in stack.records():
+            show.record(show.plain(item))
+    return 0
+
+
+def choose_handler(event: dict[str, Any]) -> Handler:
+    """Return the entry point that AWS would hand this event to."""
+    return backfill_handler if "invocationSchemaVersion" in event else lambda_handler

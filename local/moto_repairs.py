@@ -1,0 +1,42 @@
+"""What moto lacks, or does too slowly or unsafely for a stack that several processes use."""
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from moto.dynamodb.models import DynamoDBBackend
+from moto.sqs import models as sqs
+
+from local import message_moves
+
+
+def install() -> None:
+    """Change moto in this process."""
+    message_moves.install()
+    # In DynamoDB an operation on one item is atomic. In moto, threads see, and write over, items that another thread
+    # has created and not yet filled.
+    _exclude_each_other(DynamoDBBackend, "get_item", "put_item", "update_item", "delete_item")
+    # A deletion makes the list of messages anew: a message that is added meanwhile is lost.
+    _exclude_each_other(sqs.Queue, "add_message", "delete_message")
+    # Two receivers get the same message, and move it to the dead-letter queue twice. Here the second one waits.
+    _exclude_each_other(sqs.SQSBackend, "receive_message")
+    # For each message that is sent or received, moto compares the times of all messages in the queue several times;
+    # its own clock makes that the most expensive part of a burst of uploads.
+    sqs.unix_time_millis = lambda: time.time() * 1000
+
+
+def _exclude_each_other(owner: type, *names: str) -> None:
+    lock = threading.RLock()
+
+    def locked(operation: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(operation)
+        def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - any operation
+            with lock:
+                return operation(*arguments, **named)
+
+        return run
+
+    for name in names:
+        setattr(owner, name, locked(getattr(owner, name)))
