@@ -54,10 +54,10 @@ RECORD: dict[str, Any] = {
 _UPDATE = {
     "UpdateExpression": "SET "
     + ", ".join(f"#{name} = :{name}" for name in RECORD)
-    + ", #first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #errors",
-    "ConditionExpression": "attribute_not_exists(#organisation_id) OR #sequencer < :sequencer",
+    + ", #first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #errors, #errors_truncated",
+    "ConditionExpression": "(attribute_not_exists(#organisation_id) OR #sequencer < :sequencer)",
     "ExpressionAttributeNames": {
-        f"#{name}": name for name in (*RECORD, "first_recorded_at", "errors", "organisation_id")
+        f"#{name}": name for name in (*RECORD, "first_recorded_at", "errors", "errors_truncated", "organisation_id")
     },
     "ExpressionAttributeValues": {f":{name}": value for name, value in RECORD.items()},
     "ReturnValuesOnConditionCheckFailure": "ALL_OLD",

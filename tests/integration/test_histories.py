@@ -328,9 +328,9 @@ class Histories(RuleBasedStateMachine):
             # A version that is deleted for ever may count as an upload or not. Nothing is filled in beside a
             # source that is not there any more.
             stays = self._find(before["source"]).number if "source" in before else -1
-            there = newest(filter(self._is_good, self.stored))
-            latest_numbers = {views[0][0], newest(self.stored)}
-            views = [(number, kept) for number in latest_numbers for kept in (views[0][1], there, stays)]
+            latest_numbers = {views[0][0], newest(self.stored), self._find(before).number if before else -1}
+            sources = {views[0][1], newest(filter(self._is_good, self.stored)), stays}
+            views = list(itertools.product(latest_numbers, sources))
         view = (latest.number, source.number if source else -1)
         if self.covered >= {*(self.stored if self.has_lost_versions else self.uploaded)}:
             assert view in views
