@@ -71,6 +71,4 @@ class Recorder:
                 case WriteResult.INCOMPARABLE:
                     swap.verdicts.add(evaluation)
                     return swap.run()
-                case WriteResult.CHANGED:
-                    continue
         raise ContentionError(f"the record of {run.path} changed under each of {MAX_ATTEMPTS} attempts to write it")

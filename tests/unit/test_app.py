@@ -20,6 +20,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
 from handler.errors import SettingsError, UnknownEventError, UploadFailedError
 from handler.recorder import Recorder
+from tests.unit.conftest import UPLOADED_AT
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
 
@@ -32,8 +33,10 @@ def make_client(mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: Ma
 
 
 @pytest.fixture(autouse=True)
-def objects(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """What S3 answers by key: a body, or an error to raise. Any other key has a good document."""
+def objects(
+    s3_client: MagicMock, dynamodb_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
+    """What S3 answers by key: a body, or an error to raise. Any other key has a good document. There are no records."""
     answers: dict[str, Any] = {}
 
     def get_object(*, Bucket: str, Key: str, **version: Any) -> dict[str, Any]:  # noqa: ARG001, N803 - as boto3 has it
@@ -42,7 +45,14 @@ def objects(s3_client: MagicMock, get_object_response: Callable[..., dict[str, A
             raise answer
         return get_object_response(answer, **version)
 
+    def list_versions(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: ARG001, N803 - as boto3 has it
+        versions = [{"Key": Prefix, "VersionId": "null", "ETag": '"etag"'}]
+        is_there = not isinstance(answers.get(Prefix), Exception)
+        return [{"IsTruncated": False, "Versions": versions if is_there else []}]
+
     s3_client.get_object.side_effect = get_object
+    s3_client.get_paginator.return_value.paginate.side_effect = list_versions
+    dynamodb_client.get_item.return_value = {}
     return answers
 
 
@@ -152,6 +162,64 @@ def test_each_upload_is_one_log_line_without_contents(
     assert (lines["x"]["level"], lines["x"]["outcome"]) == ("WARNING", "ignored")
 
 
+def test_log_lines_can_be_joined_with_those_of_lambda_and_of_sqs(
+    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = sqs_event({"Records": [s3_record(sequencer="1")]}, "nonsense")
+    event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "3"
+    for request_id in ("first", "second"):
+        lambda_handler(event, SimpleNamespace(aws_request_id=request_id))
+    lines = log_lines(capsys.readouterr().out)
+    fields = ("function_request_id", "cold_start", "message_id", "receive_count", "outcome")
+    assert [tuple(line[field] for field in fields) for line in lines] == [
+        ("first", True, "0", 1, "recorded"),
+        ("first", True, "1", 3, "failed"),
+        ("second", False, "0", 1, "recorded"),
+        ("second", False, "1", 3, "failed"),
+    ]
+    assert all("location" not in line for line in lines)
+
+
+@pytest.mark.parametrize("attributes", [None, {}, {"ApproximateReceiveCount": 1}, {"ApproximateReceiveCount": "x"}])
+def test_message_without_a_receive_count_is_logged_without_one(
+    sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str], attributes: Any
+) -> None:
+    event = sqs_event("nonsense")
+    event["Records"][0]["attributes"] = attributes
+    lambda_handler(event, None)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert line["message_id"] == "0"
+    assert line.keys().isdisjoint({"receive_count", "function_request_id"})
+
+
+def test_log_line_of_a_task_has_its_id(capsys: pytest.CaptureFixture[str]) -> None:
+    task = {"taskId": "t", "s3Key": key("good"), "s3Bucket": "run-recorder-runs"}
+    backfill_handler({"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}, None)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert (line["task_id"], line["outcome"]) == ("t", "recorded")
+    assert "message_id" not in line
+
+
+def test_newer_upload_that_is_recorded_instead_is_logged_and_counted_as_what_it_is(
+    s3_record: Callable[..., Any], s3_client: MagicMock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    get_object = s3_client.get_object.side_effect
+    s3_client.get_object.side_effect = lambda **call: {**get_object(**call), "VersionId": "v2"}
+    s3_client.head_object.return_value = {"ETag": '"etag"', "ContentLength": 1, "LastModified": UPLOADED_AT}
+    answer = lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, None)
+    assert [(outcome["version_id"], outcome["outcome"]) for outcome in answer["outcomes"]] == [("v1", "stale")]
+    output = capsys.readouterr().out
+    lines = [(line["run_id"], line["version_id"], line["outcome"]) for line in log_lines(output)]
+    assert lines == [("good", "v1", "stale"), ("good", "v2", "recorded")]
+    assert metrics(output) == {"StaleEvents": 1, "RunsRecorded": 1}
+
+
+def test_answer_says_that_errors_are_left_out(s3_record: Callable[..., Any], objects: dict[str, Any]) -> None:
+    objects[key("bad")] = json.dumps({"tags": dict.fromkeys(map(str, range(21)), 1)}).encode()
+    (answer,) = lambda_handler({"Records": [s3_record(key("bad"), sequencer="1")]}, None)["outcomes"]
+    assert (len(answer["errors"]), answer["errors_truncated"]) == (20, True)
+
+
 def test_no_key_can_break_its_log_line(s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     """There are more ends of a line than ASCII's: forms of Unicode, which `str.splitlines` knows, too."""
     broken = "runs/\u2028/\x85/\u2029/\n\x1e/metadata.json"
@@ -170,7 +238,7 @@ def test_outcomes_are_counted(
 ) -> None:
     objects[key("bad")] = b"{}"
     objects[key("broken")] = client_error("SlowDown")
-    found = {"sequencer": {"S": "2".zfill(32)}, "status": {"S": "recorded"}}
+    found = {"sequencer": {"S": "2".zfill(32)}, "status": {"S": "recorded"}, "etag": {"S": "etag"}}
 
     def update_item(*, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         if Key["run_id"]["S"] == "known":

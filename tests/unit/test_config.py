@@ -96,6 +96,26 @@ def test_parameters_of_the_metadata_replace_the_defaults_of_the_same_name(
     assert config["parameters"] == {"a": {"y": 2}, "b": Decimal("0.1"), "c": None}
 
 
+@pytest.mark.parametrize(
+    ("default", "model", "expected"),
+    [
+        ("m", Model("m", "2"), {"a": 1}),
+        ("m", None, {"a": 1}),
+        ("other", Model("m", "1"), {}),
+        (None, Model("m", "1"), {"a": 1}),
+    ],
+    ids=["another version of it", "the default itself", "another model", "no default model"],
+)
+def test_default_parameters_are_those_of_the_default_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch, default: str | None, model: Model | None, expected: dict[str, int]
+) -> None:
+    monkeypatch.setenv("MODEL_PARAMETERS", '{"a": 1}')
+    if default:
+        monkeypatch.setenv("MODEL_NAME", default)
+        monkeypatch.setenv("MODEL_VERSION", "1")
+    assert build_model_config(run, Metadata(model=model))["parameters"] == expected
+
+
 def test_default_model_serves_runs_that_name_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_NAME", "default")
     monkeypatch.setenv("MODEL_VERSION", "7")

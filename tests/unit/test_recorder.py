@@ -179,6 +179,13 @@ def test_document_over_1_mib_is_rejected_unread(
     assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {"": "1048577 bytes; at most 1048576 are read"}
 
 
+def test_document_that_is_not_json_is_rejected(
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
+) -> None:
+    store(b"{")
+    assert list(errors(recorder.handle(upload(sequencer=SEQUENCER)))) == [""]
+
+
 def test_document_of_1_mib_is_read(
     recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
 ) -> None:
@@ -198,7 +205,7 @@ def test_errors_of_the_document_its_files_and_its_model_come_at_once(
     )
     prefix = "runs/acme/run-0001/"
     listed = [{"Key": prefix + "a", "Size": 2}, {"Key": prefix + "c", "Size": 3}, {"Key": prefix + "d", "Size": 1}]
-    s3_client.get_paginator.return_value.paginate.return_value = [{"IsTruncated": False, "Contents": listed}]
+    s3_client.list_objects_v2.return_value = {"IsTruncated": False, "Contents": listed}
     assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
         "/name": "expected a string, found an integer",
         "/files/3/size": "expected at least 0",
@@ -217,30 +224,42 @@ def test_model_that_is_wrong_in_itself_is_not_missing_as_well(
     }
 
 
-def test_listing_ends_at_the_last_declared_file(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
-) -> None:
-    """A run may have far more files than its document declares."""
-    store({**MODEL, "files": [{"path": "b"}]})
-    fetched = []
-
-    def pages() -> Any:
-        for name in "abcd":
-            fetched.append(name)
-            yield {"IsTruncated": True, "Contents": [{"Key": f"runs/acme/run-0001/{name}", "Size": 1}]}
-
-    s3_client.get_paginator.return_value.paginate.return_value = pages()
-    assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
-    assert fetched == ["a", "b"]
-
-
+@pytest.mark.parametrize(("files", "is_truncated"), [(50, True), (20, True), (19, False)])
 def test_first_20_errors_are_recorded(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
+    recorder: Recorder,
+    upload: Callable[..., ObjectEvent],
+    store: Callable[..., None],
+    s3_client: MagicMock,
+    dynamodb_client: MagicMock,
+    files: int,
+    *,
+    is_truncated: bool,
 ) -> None:
-    store({"name": 1, "files": [{"path": f"{index}"} for index in range(50)]})
-    s3_client.get_paginator.return_value.paginate.return_value = [{"IsTruncated": False}]
+    store({"name": 1, "files": [{"path": f"{index}"} for index in range(files)], **MODEL})
+    s3_client.list_objects_v2.return_value = {"IsTruncated": False}
     result = recorder.handle(upload(sequencer=SEQUENCER))
     assert [error.path for error in result.errors] == ["/name", *(f"/files/{index}/path" for index in range(19))]
+    assert result.errors_truncated is is_truncated
+    assert values(dynamodb_client).get(":errors_truncated") == ({"BOOL": True} if is_truncated else None)
+
+
+def test_files_are_not_listed_for_errors_that_would_be_left_out(
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
+) -> None:
+    store({"tags": dict.fromkeys(map(str, range(21)), 1), "files": [{"path": "a"}]})
+    result = recorder.handle(upload(sequencer=SEQUENCER))
+    assert (len(result.errors), result.errors_truncated) == (20, True)
+    s3_client.list_objects_v2.assert_not_called()
+
+
+def test_errors_of_files_come_last(
+    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
+) -> None:
+    """So that the first 20 show whether anything else is wrong."""
+    store({"files": [{"path": ".."}, {"path": "a"}], "run_id": "other"})
+    s3_client.list_objects_v2.return_value = {"IsTruncated": False}
+    paths = [error.path for error in recorder.handle(upload(sequencer=SEQUENCER)).errors]
+    assert paths == ["/run_id", "/model", "/files/0/path", "/files/1/path"]
 
 
 @pytest.mark.parametrize(("length", "outcome"), [(390_000, Outcome.RECORDED), (393_216, Outcome.REJECTED)])
@@ -266,7 +285,7 @@ def test_unsequenced_upload_reads_the_record_before_the_object(
     answer = s3_client.get_object.side_effect
     s3_client.get_object.side_effect = lambda **call: order.append("object") or answer(**call)
     dynamodb_client.get_item.side_effect = lambda **_: order.append("record") or {}
-    assert recorder.handle(upload(version_id="v1")).outcome is Outcome.RECORDED
+    assert recorder.handle(upload(version_id="v2")).outcome is Outcome.RECORDED
     assert order == ["record", "object"]
     s3_client.get_object.assert_called_once_with(Bucket="run-recorder-runs", Key=metadata_key)
 
@@ -274,6 +293,7 @@ def test_unsequenced_upload_reads_the_record_before_the_object(
 def seen(version_id: str = "v1", etag: str = "e1") -> dict[str, Any]:
     return {
         "Item": {
+            "status": {"S": "recorded"},
             "recorded_at": {"S": "2026-11-20T08:30:01.000000Z"},
             "etag": {"S": etag},
             "version_id": {"S": version_id},
@@ -290,7 +310,7 @@ def test_swap_starts_over_when_the_record_changed(
 ) -> None:
     store(VersionId="v3")
     dynamodb_client.get_item.side_effect = [{}, seen("v1"), seen("v2")]
-    failure = client_error("ConditionalCheckFailedException")
+    failure = client_error("ConditionalCheckFailedException", **seen("v2"))
     dynamodb_client.update_item.side_effect = [failure, failure, {}]
     assert recorder.handle(upload()).outcome is Outcome.RECORDED
     assert dynamodb_client.update_item.call_count == 3
@@ -330,21 +350,29 @@ def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
     assert recorder.handle(upload()).outcome is outcome
 
 
-@pytest.mark.parametrize(("recorded_upload", "writes"), [("2026-11-20T08:30:00Z", 0), ("2026-11-20T08:29:59Z", 1)])
+@pytest.mark.parametrize(
+    ("recorded_upload", "outcome"),
+    [("2026-11-20T08:30:00Z", Outcome.DUPLICATE), ("2026-11-20T08:29:59Z", Outcome.RECORDED)],
+)
 def test_same_bytes_uploaded_again_without_versions_move_the_record_on(
     recorder: Recorder,
     upload: Callable[..., ObjectEvent],
     store: Callable[..., None],
     dynamodb_client: MagicMock,
     recorded_upload: str,
-    writes: int,
+    outcome: Outcome,
 ) -> None:
     """Or an invocation that holds what was uploaded in between could still write it."""
     store()
-    item = {"recorded_at": "2026-11-20T08:30:01.000000Z", "etag": "etag", "uploaded_at": recorded_upload}
+    item = {
+        "status": "recorded",
+        "recorded_at": "2026-11-20T08:30:01.000000Z",
+        "etag": "etag",
+        "uploaded_at": recorded_upload,
+    }
     dynamodb_client.get_item.return_value = {"Item": {name: {"S": value} for name, value in item.items()}}
-    assert recorder.handle(upload()).outcome is Outcome.DUPLICATE
-    assert dynamodb_client.update_item.call_count == writes
+    assert recorder.handle(upload()).outcome is outcome
+    assert dynamodb_client.update_item.call_count == (outcome is Outcome.RECORDED)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +411,8 @@ def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
     dynamodb_client.get_item.return_value = without_sequencer
     failure = client_error("ConditionalCheckFailedException", **without_sequencer)
     dynamodb_client.update_item.side_effect = [failure, {}]
-    assert recorder.handle(upload(sequencer=SEQUENCER, **named)).outcome is Outcome.RECORDED
+    result = recorder.handle(upload(sequencer=SEQUENCER, **named))
+    assert Outcome.RECORDED in (result.outcome, result.newer and result.newer.outcome)
     written = values(dynamodb_client)
     assert written.get(":sequencer") == ({"S": expected} if expected else None)
     assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)

@@ -1,7 +1,6 @@
-"""The table's calls, exactly; that DynamoDB takes them is shown by the integration tests."""
+"""The table's calls, exactly. The integration tests show that DynamoDB takes them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -11,9 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pytest_mock import MockerFixture
 
-from handler.domain import Outcome, RecordUpdate, Run
-from handler.errors import AWSCallError, FieldError
-from handler.runs import RecordState, RunTable
+from handler.domain import Run
+from handler.errors import AWSCallError
+from handler.record_state import Condition, RecordState
+from handler.runs import Refusal, RunTable
 
 UPLOADED_AT = "2026-11-20T08:30:00Z"
 NOW = "2026-11-20T09:00:00.000001Z"
@@ -32,211 +32,113 @@ def table(dynamodb_client: MagicMock) -> RunTable:
     return RunTable("table", dynamodb_client)
 
 
-@pytest.fixture
-def entry(run: Run) -> RecordUpdate:
-    return RecordUpdate(
-        run=run,
-        bucket="b",
-        key="k",
-        version_id="v",
-        etag="e",
-        uploaded_at=UPLOADED_AT,
-        sequencer="05",
-        errors=(),
-        accepted={"config": {"x": Decimal("0.1")}, "name": "n", "tags": None},
-    )
-
-
-@pytest.fixture
-def rejected(entry: RecordUpdate) -> RecordUpdate:
-    return replace(entry, errors=(FieldError("/a", "wrong"),), accepted={})
-
-
-def failed_condition(client_error: Callable[..., ClientError], **item: str) -> ClientError:
-    found = {"Item": {name: {"S": value} for name, value in item.items()}} if item else {}
-    return client_error("ConditionalCheckFailedException", **found)
-
-
 def test_client_is_made_when_none_is_given(mocker: MockerFixture) -> None:
     make_client = mocker.patch("boto3.client", autospec=True)
     assert RunTable("table").client is make_client.return_value
     make_client.assert_called_once_with("dynamodb")
 
 
-def test_accepted_entry_is_written_if_its_sequencer_is_higher(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
+ATTRIBUTES = {"status": "recorded", "config": {"x": Decimal("0.1")}, "source": {"size": 3}, "tags": None}
+CONDITION = Condition("#sequencer < :sequencer", {":sequencer": {"S": "05"}})
+WRITTEN = {
+    "status": {"S": "recorded"},
+    "config": {"M": {"x": {"N": "0.1"}}},
+    "source": {"M": {"size": {"N": "3"}}},
+    "recorded_at": {"S": NOW},
+}
+
+
+def test_attributes_are_set_or_removed_if_the_condition_holds(
+    table: RunTable, run: Run, dynamodb_client: MagicMock
 ) -> None:
-    assert table.record(entry) is Outcome.RECORDED
+    assert table.write(run, ATTRIBUTES, CONDITION) is None
     dynamodb_client.update_item.assert_called_once_with(
         TableName="table",
         Key=KEY,
         UpdateExpression=(
-            "SET #status = :status, #sequencer = :sequencer, #uploaded_at = :uploaded_at, #version_id = :version_id, "
-            "#etag = :etag, #bucket = :bucket, #key = :key, #config = :config, #name = :name, "
-            "#recorded_at = :recorded_at, #first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) "
-            "REMOVE #errors, #tags"
+            "SET #status = :status, #config = :config, #source = :source, #recorded_at = :recorded_at, "
+            "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
         ),
-        ConditionExpression="attribute_not_exists(#organisation_id) OR #sequencer < :sequencer",
+        ConditionExpression="#sequencer < :sequencer",
         ExpressionAttributeNames={
             f"#{name}": name
-            for name in [
-                "status",
-                "sequencer",
-                "uploaded_at",
-                "version_id",
-                "etag",
-                "bucket",
-                "key",
-                "config",
-                "name",
-                "recorded_at",
-                "first_recorded_at",
-                "errors",
-                "tags",
-                "organisation_id",
-            ]
+            for name in ["status", "config", "source", "recorded_at", "first_recorded_at", "tags", "sequencer"]
         },
         ExpressionAttributeValues={
             ":status": {"S": "recorded"},
-            ":sequencer": {"S": "05"},
-            ":uploaded_at": {"S": "2026-11-20T08:30:00Z"},
-            ":version_id": {"S": "v"},
-            ":etag": {"S": "e"},
-            ":bucket": {"S": "b"},
-            ":key": {"S": "k"},
             ":config": {"M": {"x": {"N": "0.1"}}},
-            ":name": {"S": "n"},
+            ":source": {"M": {"size": {"N": "3"}}},
             ":recorded_at": {"S": NOW},
+            ":sequencer": {"S": "05"},
         },
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )
+    dynamodb_client.get_item.assert_not_called()
 
 
-def test_entry_without_a_version_removes_that_of_an_earlier_upload(
-    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock
+def test_nothing_is_removed_if_every_attribute_has_a_value(
+    table: RunTable, run: Run, dynamodb_client: MagicMock
 ) -> None:
-    table.record(replace(rejected, version_id=None))
-    assert dynamodb_client.update_item.call_args.kwargs["UpdateExpression"].endswith("REMOVE #version_id")
+    table.write(run, {"status": "rejected"}, CONDITION)
+    assert "REMOVE" not in dynamodb_client.update_item.call_args.kwargs["UpdateExpression"]
 
 
-def test_rejected_entry_sets_only_the_latest_upload(
-    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock
+def test_write_is_later_than_the_one_before_whatever_the_clock_says(
+    table: RunTable, run: Run, dynamodb_client: MagicMock
 ) -> None:
-    assert table.record(rejected) is Outcome.REJECTED
-    call = dynamodb_client.update_item.call_args.kwargs
-    assert "REMOVE" not in call["UpdateExpression"]
-    assert set(call["ExpressionAttributeValues"]) == {
-        ":status", ":errors", ":sequencer", ":uploaded_at", ":version_id", ":etag", ":bucket", ":key", ":recorded_at",
-    }  # fmt: skip
-    assert call["ExpressionAttributeValues"][":status"] == {"S": "rejected"}
-    assert call["ExpressionAttributeValues"][":errors"] == {
-        "L": [{"M": {"path": {"S": "/a"}, "message": {"S": "wrong"}}}]
-    }
-
-
-def test_equal_sequencer_is_a_duplicate(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
-) -> None:
-    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="05", status="rejected")
-    assert table.record(entry) is Outcome.DUPLICATE
-    dynamodb_client.update_item.assert_called_once()
-
-
-def test_lower_sequencer_is_stale(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
-) -> None:
-    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="recorded")
-    assert table.record(entry) is Outcome.STALE
-    dynamodb_client.update_item.assert_called_once()
-
-
-@pytest.mark.parametrize("filled", [True, False])
-def test_accepted_entry_fills_in_what_a_rejected_newer_one_left_out(
-    table: RunTable,
-    entry: RecordUpdate,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    *,
-    filled: bool,
-) -> None:
-    failure = failed_condition(client_error, sequencer="06", status="rejected")
-    dynamodb_client.update_item.side_effect = [failure, {} if filled else failure]
-    assert table.record(entry) is Outcome.STALE
-    call = dynamodb_client.update_item.call_args.kwargs
-    assert call["UpdateExpression"] == (
-        "SET #config = :config, #name = :name, #recorded_at = :recorded_at, "
-        "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
-    )
-    assert call["ConditionExpression"] == (
-        "#sequencer > :sequencer AND (attribute_not_exists(#source) OR #source.#sequencer < :sequencer)"
-    )
-    assert set(call["ExpressionAttributeValues"]) == {":config", ":name", ":recorded_at", ":sequencer"}
-
-
-def test_rejected_entry_fills_nothing_in(
-    table: RunTable, rejected: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
-) -> None:
-    dynamodb_client.update_item.side_effect = failed_condition(client_error, sequencer="06", status="rejected")
-    assert table.record(rejected) is Outcome.STALE
-    dynamodb_client.update_item.assert_called_once()
-
-
-def test_record_without_a_sequencer_cannot_be_compared(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
-) -> None:
-    dynamodb_client.update_item.side_effect = failed_condition(client_error, status="recorded")
-    assert table.record(entry) is None
-    dynamodb_client.update_item.assert_called_once()
-
-
-def test_replace_demands_that_there_is_still_no_record(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
-) -> None:
-    assert table.replace(None, replace(entry, sequencer=None))
-    call = dynamodb_client.update_item.call_args.kwargs
-    assert call["ConditionExpression"] == "attribute_not_exists(#organisation_id)"
-    assert call["UpdateExpression"].endswith("REMOVE #errors, #sequencer, #tags")
-    assert ":sequencer" not in call["ExpressionAttributeValues"]
-
-
-def test_replace_demands_the_record_that_was_seen(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
-) -> None:
-    assert table.replace(RecordState("2026-11-20T08:59:59.000000Z", "e0", None, "04", UPLOADED_AT), entry)
-    call = dynamodb_client.update_item.call_args.kwargs
-    assert call["ConditionExpression"] == (
-        "#recorded_at = :seen_recorded_at AND #etag = :seen_etag AND "
-        "attribute_not_exists(#version_id) AND #sequencer = :seen_sequencer AND "
-        "#uploaded_at = :seen_uploaded_at"
-    )
-    values = call["ExpressionAttributeValues"]
-    assert {name: values[name] for name in values if name.startswith(":seen_")} == {
-        ":seen_recorded_at": {"S": "2026-11-20T08:59:59.000000Z"},
-        ":seen_etag": {"S": "e0"},
-        ":seen_sequencer": {"S": "04"},
-        ":seen_uploaded_at": {"S": UPLOADED_AT},
-    }
-    assert values[":recorded_at"] == {"S": NOW}
-
-
-def test_replace_writes_a_later_time_than_it_saw_whatever_the_clock_says(
-    table: RunTable, entry: RecordUpdate, dynamodb_client: MagicMock
-) -> None:
-    table.replace(RecordState("2026-11-20T10:00:00.999999Z", "e0", None, None, None), entry)
+    table.write(run, ATTRIBUTES, CONDITION, after="2026-11-20T10:00:00.999999Z")
     values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
     assert values[":recorded_at"] == {"S": "2026-11-20T10:00:01.000000Z"}
 
 
-@pytest.mark.parametrize("seen", [None, RecordState(NOW, "e0", "v0", None, UPLOADED_AT)])
-def test_replace_tells_that_the_record_changed(
+def test_refused_write_returns_the_record_that_it_met(
+    table: RunTable, run: Run, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
+    item = {**WRITTEN, "recorded_at": {"S": "2026-11-20T09:00:00.000000Z"}, "sequencer": {"S": "06"}}
+    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException", Item=item)
+    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(RecordState.of(item))
+    dynamodb_client.get_item.assert_not_called()
+
+
+@pytest.mark.parametrize("item", [{**WRITTEN, "sequencer": {"S": "06"}}, {}], ids=["a record", "no record"])
+def test_refusal_without_its_item_is_followed_by_a_consistent_read(
     table: RunTable,
-    entry: RecordUpdate,
+    run: Run,
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
-    seen: RecordState | None,
+    item: dict[str, Any],
 ) -> None:
-    dynamodb_client.update_item.side_effect = failed_condition(client_error)
-    assert not table.replace(seen, entry)
+    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException")
+    dynamodb_client.get_item.return_value = {"Item": {**item, "status": {"S": "rejected"}}} if item else {}
+    state = RecordState.of({**item, "status": {"S": "rejected"}}) if item else None
+    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(state)
+    dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_own"),
+    [
+        ({}, True),
+        ({"config": {"M": {"x": {"N": "0.10"}}}}, True),
+        ({"recorded_at": {"S": "2026-11-20T09:00:00.000002Z"}}, False),
+        ({"status": {"S": "rejected"}}, False),
+        ({"source": {"M": {"size": {"N": "4"}}}}, False),
+    ],
+    ids=["all the same", "a number spelled differently", "another time", "another status", "another source"],
+)
+def test_refusal_by_an_earlier_attempt_of_the_same_write_is_no_refusal(
+    table: RunTable,
+    run: Run,
+    dynamodb_client: MagicMock,
+    client_error: Callable[..., ClientError],
+    change: dict[str, Any],
+    *,
+    is_own: bool,
+) -> None:
+    """The SDK repeats a write whose answer was lost."""
+    item = {**WRITTEN, **change}
+    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException", Item=item)
+    assert (table.write(run, ATTRIBUTES, CONDITION) is None) is is_own
 
 
 def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
@@ -248,13 +150,13 @@ def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client:
             "uploaded_at": {"S": UPLOADED_AT},
         }
     }
-    assert table.get(run) == RecordState(NOW, "e", None, "05", UPLOADED_AT)
+    assert table.get(run) == RecordState(recorded_at=NOW, etag="e", sequencer="05", uploaded_at=UPLOADED_AT)
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
 
 
 def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {"Item": KEY}
-    assert table.get(run) == RecordState(None, None, None, None, None)
+    assert table.get(run) == RecordState()
 
 
 def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
@@ -298,7 +200,7 @@ def test_page_that_ends_early_raises(table: RunTable, dynamodb_client: MagicMock
 
 
 def test_refusals_and_silence_raise(
-    table: RunTable, run: Run, entry: RecordUpdate, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
+    table: RunTable, run: Run, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
 ) -> None:
     for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE, NOT_UTF8):
         dynamodb_client.get_item.side_effect = error
@@ -309,4 +211,4 @@ def test_refusals_and_silence_raise(
         with pytest.raises(AWSCallError, match="reading the record of acme/run-0001/ failed"):
             table.get(run)
         with pytest.raises(AWSCallError, match="writing the record of acme/run-0001/ failed"):
-            table.record(entry)
+            table.write(run, ATTRIBUTES, CONDITION)

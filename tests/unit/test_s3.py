@@ -13,8 +13,9 @@ from pytest_mock import MockerFixture
 from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
+from handler.domain import ObjectVersion
 from handler.errors import AWSCallError
-from handler.s3 import S3, ListedObject, StoredObject
+from handler.s3 import S3, ListedObject, ListedPage, StoredObject
 from tests.unit.conftest import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")
@@ -28,6 +29,8 @@ LISTINGS: list[Callable[[S3], Any]] = [
     S3.list_buckets,
     lambda s3: list(s3.list_objects("b", "p/")),
     lambda s3: list(s3.list_level("b", "p/")),
+    lambda s3: list(s3.list_versions("b", "k")),
+    lambda s3: s3.list_page("b", "p/", "p/a"),
 ]
 
 
@@ -72,6 +75,48 @@ def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
     s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="p/")
 
 
+def test_page_of_objects_is_listed_with_one_request(s3_client: MagicMock) -> None:
+    s3_client.list_objects_v2.return_value = {"IsTruncated": True, "Contents": [{"Key": "p/b", "Size": 2}]}
+    assert S3(s3_client).list_page("bucket", "p/", "p/a") == ListedPage((ListedObject("p/b", 2),), is_truncated=True)
+    s3_client.list_objects_v2.assert_called_once_with(Bucket="bucket", Prefix="p/", StartAfter="p/a")
+
+
+def test_versions_of_a_key_are_listed_without_delete_markers(s3_client: MagicMock) -> None:
+    """A page that nobody asks for is not fetched."""
+    fetched = []
+
+    def pages() -> Any:
+        for number in range(3):
+            fetched.append(number)
+            yield {
+                "IsTruncated": True,
+                "Versions": [{"Key": "k", "VersionId": "null" if number else "v1", "ETag": f'"e{number}"'}],
+                "DeleteMarkers": [{"Key": "k", "VersionId": "marker"}],
+            }
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    versions = S3(s3_client).list_versions("bucket", "k")
+    assert [next(versions), next(versions)] == [ObjectVersion("v1", "e0"), ObjectVersion(None, "e1")]
+    assert fetched == [0, 1]
+    s3_client.get_paginator.assert_called_once_with("list_object_versions")
+    s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="k")
+
+
+@pytest.mark.parametrize("kind", ["Versions", "DeleteMarkers"])
+def test_longer_keys_are_not_listed_as_versions_and_end_the_listing(s3_client: MagicMock, kind: str) -> None:
+    fetched = []
+
+    def pages() -> Any:
+        for number in range(3):
+            fetched.append(number)
+            others = [{"Key": "key", "VersionId": "v", "ETag": '"e"'}] if number else []
+            yield {"IsTruncated": True, kind: others}
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    assert list(S3(s3_client).list_versions("bucket", "k")) == []
+    assert fetched == [0, 1]
+
+
 def test_level_is_listed_in_order_page_by_page(s3_client: MagicMock) -> None:
     """A page has keys and prefixes apart; the prefix itself may be a key, a "folder" that a console made."""
     fetched = []
@@ -111,10 +156,21 @@ def test_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
     s3_client.head_object.assert_called_once_with(Bucket="b", Key="k")
 
 
+def test_version_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
+    s3_client.head_object.return_value = {
+        "ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT, "VersionId": "v1",
+    }  # fmt: skip
+    stored = S3(s3_client).head_object("b", "k", "v1")
+    assert stored
+    assert stored.version == ObjectVersion("v1", "etag")
+    s3_client.head_object.assert_called_once_with(Bucket="b", Key="k", VersionId="v1")
+
+
+@pytest.mark.parametrize("code", ["404", "405"], ids=["no such key", "delete marker"])
 def test_object_that_is_looked_for_in_vain_is_none(
-    s3_client: MagicMock, client_error: Callable[..., ClientError]
+    s3_client: MagicMock, client_error: Callable[..., ClientError], code: str
 ) -> None:
-    s3_client.head_object.side_effect = client_error("404")
+    s3_client.head_object.side_effect = client_error(code)
     assert S3(s3_client).head_object("b", "k") is None
 
 
@@ -165,6 +221,15 @@ def test_null_version_is_no_version(s3_client: MagicMock, get_object_response: C
     stored = S3(s3_client).read_object("b", "k", max_bytes=4)
     assert stored is not None
     assert stored.version_id is None
+
+
+def test_null_version_is_read_by_name(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
+    s3_client.get_object.return_value = get_object_response()
+    assert S3(s3_client).read_object("b", "k", "null", "etag", max_bytes=4)
+    s3_client.get_object.assert_called_once_with(Bucket="b", Key="k", VersionId="null")
+    s3_client.get_object.return_value = get_object_response(VersionId="v1")
+    with pytest.raises(AWSCallError, match="was answered with v1"):
+        S3(s3_client).read_object("b", "k", "null", "etag", max_bytes=4)
 
 
 def test_object_over_the_limit_is_not_read(
@@ -227,6 +292,7 @@ def test_what_botocore_does_not_wrap_raises(
 @pytest.mark.parametrize("error", [UNREACHABLE, *UNWRAPPED], ids=lambda error: type(error).__name__)
 def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], error: Exception) -> None:
     s3_client.get_paginator.return_value.paginate.side_effect = error
+    s3_client.list_objects_v2.side_effect = error
     with pytest.raises(AWSCallError, match=r"listing .* failed"):
         use(S3(s3_client))
 
@@ -235,5 +301,6 @@ def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], e
 def test_listing_that_ends_after_its_headers_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
     """For botocore it is an empty page."""
     s3_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
+    s3_client.list_objects_v2.return_value = {"ResponseMetadata": {}}
     with pytest.raises(AWSCallError, match="ended early"):
         use(S3(s3_client))
