@@ -19,7 +19,10 @@ def find_missing_files(s3: S3, bucket: str, run: Run, files: tuple[DeclaredFile,
     Raises:
         AWSCallError: S3 refuses or does not answer.
     """
-    sizes = _find_sizes(s3, bucket, run.prefix, sorted({run.prefix + file.path for file in files}))
+    keys = {run.prefix + file.path for file in files}
+    # A longer key cannot be there, and S3 would refuse a listing that starts at it.
+    possible = sorted(key for key in keys if len(key.encode()) <= _MAX_KEY_BYTES)
+    sizes = _find_sizes(s3, bucket, run.prefix, possible)
     for file in files:
         actual = sizes.get(run.prefix + file.path)
         if actual is None:
