@@ -4,7 +4,7 @@ Conditions of writes are not looked at. Every write is the latest.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,11 +17,16 @@ from botocore.response import StreamingBody
 from handler import app
 from handler.domain import Run
 
+PAGE = 1_000
+"""How many keys or versions S3 lists at once."""
+
 Item = dict[str, Any]
+Stored = bytes | Sequence[bytes]
+"""The object of a key, or the versions of a key that has several, from old to new; their ids count them from 1."""
 
 
 @contextmanager
-def fake_aws(objects: dict[str, bytes]) -> Iterator[dict[Run, Item]]:
+def fake_aws(objects: Mapping[str, Stored]) -> Iterator[dict[Run, Item]]:
     """Clients that know these objects, by key, and nothing else; the records that are written."""
     table = Table()
     clients = {"s3": Bucket(objects), "dynamodb": table}
@@ -34,33 +39,69 @@ def fake_aws(objects: dict[str, bytes]) -> Iterator[dict[Run, Item]]:
 class Bucket:
     """What the recorder asks S3 for."""
 
-    def __init__(self, objects: dict[str, bytes]) -> None:
+    def __init__(self, objects: Mapping[str, Stored]) -> None:
         self._objects = objects
 
     def get_object(self, *, Bucket: str, Key: str, VersionId: str = "null") -> dict[str, Any]:  # noqa: N803 - as boto3
-        """The object, whatever version is asked for."""
+        """The version of a key that has several; else the object, whatever version is asked for."""
         _check_text(Bucket, Key, VersionId)
         if Key not in self._objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
-        body = self._objects[Key]
-        return {
-            "Body": StreamingBody(io.BytesIO(body), len(body)),
-            "ContentLength": len(body),
-            "ETag": f'"{len(body)}"',
-            "LastModified": datetime(2026, 11, 20, tzinfo=UTC),
-            "VersionId": VersionId,
-        }
+        stored = self._objects[Key]
+        if not isinstance(stored, bytes):
+            number = len(stored) if VersionId == "null" else int(VersionId)
+            return {**_describe(number, stored[number - 1]), "Body": _stream(stored[number - 1])}
+        return {**_describe("null", stored), "VersionId": VersionId, "Body": _stream(stored)}
+
+    def head_object(self, **request: str) -> dict[str, Any]:
+        """As ``get_object``, less the body."""
+        try:
+            answer = self.get_object(**request)
+        except ClientError as error:
+            raise ClientError({"Error": {"Code": "404", "Message": ""}}, "HeadObject") from error
+        del answer["Body"]
+        return answer
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803 - as boto3
+        """A page of at most a thousand, as S3 has it."""
+        _check_text(Bucket, Prefix, StartAfter)
+        # Of UTF-8; the order of code points is the same.
+        keys = sorted(key for key in self._objects if key.startswith(Prefix) and key > StartAfter)
+        listed = [{"Key": key, "Size": _describe("null", _newest(self._objects[key]))["ContentLength"]} for key in keys]
+        return {"Contents": listed[:PAGE], "IsTruncated": len(listed) > PAGE}
 
     def get_paginator(self, operation: str) -> "Bucket":
         """Itself."""
-        assert operation == "list_objects_v2"
+        assert operation == "list_object_versions"
         return self
 
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - as boto3
-        """One page."""
+        """The versions of each key, newest first, in pages of at most a thousand."""
         _check_text(Bucket, Prefix)
-        keys = sorted(key for key in self._objects if key.startswith(Prefix))
-        yield {"Contents": [{"Key": key, "Size": len(self._objects[key])} for key in keys], "IsTruncated": False}
+        listed = []
+        for key in sorted(key for key in self._objects if key.startswith(Prefix)):
+            stored = self._objects[key]
+            numbered = [("null", stored)] if isinstance(stored, bytes) else list(enumerate(stored, start=1))
+            listed += [{"Key": key, **_describe(number, body)} for number, body in reversed(numbered)]
+        for start in range(0, max(len(listed), 1), PAGE):
+            yield {"Versions": listed[start : start + PAGE], "IsTruncated": start + PAGE < len(listed)}
+
+
+def _newest(stored: Stored) -> bytes:
+    return stored if isinstance(stored, bytes) else stored[-1]
+
+
+def _stream(body: bytes) -> StreamingBody:
+    return StreamingBody(io.BytesIO(body), len(body))
+
+
+def _describe(version_id: str | int, body: bytes) -> dict[str, Any]:
+    return {
+        "ContentLength": len(body),
+        "ETag": f'"{len(body)}"',
+        "LastModified": datetime(2026, 11, 20, tzinfo=UTC),
+        "VersionId": str(version_id),
+    }
 
 
 class Table:

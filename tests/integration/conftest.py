@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -132,6 +134,14 @@ def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
             return stack.enter_context(Stubber(client))
 
         yield stub
+
+
+@pytest.fixture
+def distinct_times(environment: pytest.MonkeyPatch) -> None:
+    """Uploads that are a second apart: moto lists the versions of a key by the millisecond."""
+    seconds = itertools.count()
+    begin = datetime(2026, 11, 20, 8, 30)  # noqa: DTZ001 - as moto has it
+    environment.setattr("moto.s3.models.utcnow", lambda: begin + timedelta(seconds=next(seconds)))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ Statement = Mapping[str, Any]
 
 _ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 _S3_ACTIONS = {
+    "HeadObject": "GetObject",
     "ListBuckets": "ListAllMyBuckets",
     "ListObjectsV2": "ListBucket",
     "ListObjectVersions": "ListBucketVersions",
@@ -47,11 +48,12 @@ class Call:
         """All that must be allowed for the call to get the answer that it got."""
         match self.service, self.parameters:
             case "s3", {"Bucket": bucket, "Key": key, **rest}:
+                action = _S3_ACTIONS.get(self.operation, self.operation)
                 version = "Version" if "VersionId" in rest else ""
-                read = Request(f"s3:{self.operation}{version}", f"arn:aws:s3:::{bucket}/{key}")
+                read = Request(f"s3:{action}{version}", f"arn:aws:s3:::{bucket}/{key}")
                 # Without this permission S3 denies access to a key that does not exist.
                 find = Request("s3:ListBucket", f"arn:aws:s3:::{bucket}")
-                return [read, find] if self.error in {"NoSuchKey", "NoSuchVersion"} else [read]
+                return [read, find] if self.error in {"NoSuchKey", "NoSuchVersion", "404"} else [read]
             case "s3", {"Bucket": bucket, **rest}:
                 action = _S3_ACTIONS.get(self.operation, self.operation)
                 context = {"s3:prefix": rest["Prefix"]} if "Prefix" in rest else {}

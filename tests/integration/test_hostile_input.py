@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
+import moto.s3.responses
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from hypothesis import given, reject, settings
@@ -183,7 +185,7 @@ def check_answer(event: Any) -> Any:
         assert not is_from_sqs(event) or not all(map(is_message, event["Records"]))
         return None
     if "batchItemFailures" in answer:
-        refused = [message.message_id for message in parse_messages(event) if message.error]
+        refused = [message.item_id for message in parse_messages(event) if message.error]
         assert answer == {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in refused]}
     else:
         assert {outcome["outcome"] for outcome in answer["outcomes"]} <= set(Outcome)
@@ -202,7 +204,7 @@ def check_backfill_answer(event: Any) -> None:
         results = backfill_handler(event, None)["results"]
     except UnknownEventError:
         return
-    expected = [(task.message_id, "PermanentFailure" if task.error else "Succeeded") for task in parse_tasks(event)]
+    expected = [(task.item_id, "PermanentFailure" if task.error else "Succeeded") for task in parse_tasks(event)]
     assert [(result["taskId"], result["resultCode"]) for result in results] == expected
 
 
@@ -222,6 +224,20 @@ def check_record(run: Run, item: Item, objects: dict[str, bytes]) -> None:
         assert "config" not in record
 
 
+@pytest.fixture
+def encoded_start_after(environment: pytest.MonkeyPatch) -> None:
+    """Answers to LIST requests that state their StartAfter in URL encoding, as S3 does and moto does not."""
+
+    def encode_start_after(result: Any) -> Any:
+        if isinstance(result, dict) and "StartAfter" in result:
+            result = {**result, "StartAfter": quote(result["StartAfter"])}
+        return make_result(result)
+
+    make_result = moto.s3.responses.ActionResult
+    environment.setattr("moto.s3.responses.ActionResult", encode_start_after)
+
+
+@pytest.mark.usefixtures("encoded_start_after")
 def test_files_are_found_whatever_bytes_their_keys_have(
     stack: LocalStack, put_metadata: Callable[..., dict[str, str]], notify: Callable[..., dict[str, Any]]
 ) -> None:

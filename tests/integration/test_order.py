@@ -10,6 +10,8 @@ from handler.app import lambda_handler
 from local.stack import LocalStack
 from tests.integration.conftest import delete_records
 
+pytestmark = pytest.mark.usefixtures("distinct_times")
+
 BAD = b'{"model": 1}'
 
 
@@ -128,20 +130,65 @@ def test_deleted_upload_is_ignored_and_the_record_stays(
     assert record() == before
 
 
+@pytest.mark.parametrize("sequencer", [{"sequencer": "1"}, {}], ids=["sequenced", "unsequenced"])
 def test_named_version_is_read_behind_a_delete_marker(
-    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, metadata_key: str
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, metadata_key: str, sequencer: dict[str, str]
 ) -> None:
     event = put_metadata()
     stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
-    assert notify(**event)["outcome"] == "ignored"
-    assert notify(sequencer="1", **event)["outcome"] == "recorded"
+    assert notify(**sequencer, **event)["outcome"] == "recorded"
 
 
-def test_unsequenced_event_records_the_current_object(
+def test_newest_version_behind_a_delete_marker_is_the_current_one(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    put_metadata(good("first"))
+    second = put_metadata(good("second"))
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    assert notify()["outcome"] == "recorded"
+    assert state(record())["version_id"] == second["versionId"]
+    assert notify()["outcome"] == "duplicate"
+
+
+def test_rejected_upload_behind_a_delete_marker_is_recorded_with_the_last_accepted_one(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    """Delete markers between uploads are no uploads either."""
+    put_metadata(good("first"))
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    bad = put_metadata(BAD)
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    assert notify()["outcome"] == "rejected"
+    after = state(record())
+    assert (after["version_id"], after["config"]["model"]["name"]) == (bad["versionId"], "first")
+
+
+def test_run_of_which_no_version_is_left_is_ignored_and_its_record_stays(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    event = put_metadata()
+    notify(sequencer="1", **event)
+    before = record()
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key, VersionId=event["versionId"])
+    assert [notify()["outcome"], notify(**event)["outcome"]] == ["ignored", "ignored"]
+    assert record() == before
+
+
+def test_unsequenced_event_of_a_version_that_is_gone_is_ignored_though_a_newer_one_is_recorded(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    gone, current = put_metadata(good("gone")), put_metadata(good("current"))
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key, VersionId=gone["versionId"])
+    assert notify(**gone)["outcome"] == "ignored"
+    assert state(record())["version_id"] == current["versionId"]
+
+
+def test_unsequenced_event_of_an_older_upload_is_stale_and_records_the_current_one(
     put_metadata: PutMetadata, notify: Notify, record: ReadRecord
 ) -> None:
     old, new = put_metadata(good("old")), put_metadata(good("new"))
-    assert notify(**old)["outcome"] == "recorded"
+    assert notify(**old)["outcome"] == "stale"
     after = state(record())
     assert (after["config"]["model"]["name"], after["version_id"]) == ("new", new["versionId"])
     assert "sequencer" not in after
@@ -180,10 +227,10 @@ def test_sequenced_event_meets_a_record_without_a_sequencer(
     """Whichever upload the event names, the current one is recorded; its sequencer only if named."""
     first, second = put_metadata(good("first")), put_metadata(good("second"))
     notify()
-    assert notify(sequencer="1", **first)["outcome"] == "duplicate"
+    assert notify(sequencer="1", **first)["outcome"] == "stale"
     assert notify(sequencer="2", **second)["outcome"] == "duplicate"
     third, fourth = put_metadata(good("third")), put_metadata(good("fourth"))
-    assert notify(sequencer="3", **third)["outcome"] == "recorded"
+    assert notify(sequencer="3", **third)["outcome"] == "stale"
     after = state(record())
     assert after["config"]["model"]["name"] == "fourth"
     assert "sequencer" not in after
@@ -194,11 +241,107 @@ def test_sequenced_event_meets_a_record_without_a_sequencer(
     assert notify(sequencer="4", **fourth)["outcome"] == "stale"
 
 
-def test_unsequenced_event_never_fills_in(put_metadata: PutMetadata, notify: Notify, record: ReadRecord) -> None:
+def test_unsequenced_event_fills_in_the_last_accepted_upload_beside_a_rejected_one(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
     put_metadata(good("first"))
-    notify(sequencer="2", **put_metadata(BAD))
-    assert notify()["outcome"] == "duplicate"
+    second = put_metadata(good("second"))
+    put_metadata(BAD)
+    bad = put_metadata(BAD)
+    assert notify(sequencer="4", **bad)["outcome"] == "rejected"
     assert "config" not in state(record())
+    assert notify()["outcome"] == "duplicate"
+    after = state(record())
+    assert (after["status"], after["version_id"]) == ("rejected", bad["versionId"])
+    assert after["config"]["model"]["name"] == "second"
+    assert after["source"]["version_id"] == second["versionId"]
+    assert after.keys().isdisjoint({"sequencer"})
+    before = record()
+    assert notify()["outcome"] == "duplicate"
+    assert record() == before
+
+
+def test_unsequenced_event_of_a_rejected_upload_records_it_with_the_last_accepted_one(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    first, bad = put_metadata(good("first")), put_metadata(BAD)
+    assert notify(**bad)["outcome"] == "rejected"
+    after = state(record())
+    assert (after["version_id"], after["source"]["version_id"]) == (bad["versionId"], first["versionId"])
+    assert "sequencer" not in after
+    assert "sequencer" not in after["source"]
+
+
+def test_nothing_is_filled_in_once_the_last_accepted_version_is_no_longer_listed(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, metadata_key: str
+) -> None:
+    """Uploads before it could not be told from uploads after it."""
+    put_metadata(good("first"))
+    second = put_metadata(good("second"))
+    notify()
+    bucket = stack.outputs["RunsBucket"]
+    stack.s3.delete_object(Bucket=bucket, Key=metadata_key, VersionId=second["versionId"])
+    put_metadata(BAD)
+    assert notify()["outcome"] == "rejected"
+    after = state(record())
+    assert (after["source"]["version_id"], after["config"]["model"]["name"]) == (second["versionId"], "second")
+
+
+def test_sequenced_event_follows_a_rejected_upload_that_was_recorded_without_a_sequencer(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    """The bucket orders uploads until one is accepted, which brings its sequencer with it."""
+    first, bad = put_metadata(good("first")), put_metadata(BAD)
+    notify()
+    assert notify(sequencer="1", **first)["outcome"] == "stale"
+    assert notify(sequencer="2", **bad)["outcome"] == "duplicate"
+    another_bad = put_metadata(BAD + b" ")
+    assert notify(sequencer="3", **another_bad)["outcome"] == "rejected"
+    assert "sequencer" not in state(record())
+    assert notify(sequencer="4", **put_metadata(good("last")))["outcome"] == "recorded"
+    after = state(record())
+    assert (after["sequencer"], after["source"]["sequencer"]) == ("4".zfill(32), "4".zfill(32))
+    assert notify(sequencer="3", **another_bad)["outcome"] == "stale"
+
+
+def test_equal_sequencers_of_different_versions_are_ordered_by_the_bucket(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    """Emulators send a constant."""
+    first, second = put_metadata(good("first")), put_metadata(good("second"))
+    assert notify(sequencer="0", **first)["outcome"] == "recorded"
+    assert notify(sequencer="0", **second)["outcome"] == "recorded"
+    assert state(record())["version_id"] == second["versionId"]
+    assert notify(sequencer="0", **first)["outcome"] == "stale"
+    bad = put_metadata(BAD)
+    assert notify(sequencer="0", **bad)["outcome"] == "rejected"
+    assert notify(sequencer="0", **second)["outcome"] == "stale"
+    after = state(record())
+    assert (after["version_id"], after["source"]["version_id"]) == (bad["versionId"], second["versionId"])
+
+
+def test_version_null_is_the_last_accepted_upload_of_a_bucket_that_got_versions_later(
+    stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, environment: pytest.MonkeyPatch
+) -> None:
+    stack.s3.create_bucket(Bucket="versioned-later")
+    environment.setenv("RUNS_BUCKET", "versioned-later")
+    stack.outputs["RunsBucket"] = "versioned-later"
+    without_version = put_metadata(good("null"))
+    stack.s3.put_bucket_versioning(Bucket="versioned-later", VersioningConfiguration={"Status": "Enabled"})
+    put_metadata(BAD)
+    bad = put_metadata(BAD)
+    assert notify()["outcome"] == "rejected"
+    after = state(record())
+    assert (after["version_id"], after["config"]["model"]["name"]) == (bad["versionId"], "null")
+    assert after["source"]["etag"] == without_version["eTag"]
+    assert "version_id" not in after["source"]
+    before = record()
+    assert notify()["outcome"] == "duplicate"
+    assert record() == before
+    another_bad = put_metadata(BAD)
+    assert notify()["outcome"] == "rejected"
+    after = state(record())
+    assert (after["version_id"], after["source"]["etag"]) == (another_bad["versionId"], without_version["eTag"])
 
 
 def test_good_upload_does_not_fill_in_what_it_cannot_be_compared_with(
@@ -224,8 +367,9 @@ def test_unversioned_bucket_is_recorded_without_versions(
     assert "version_id" not in after["source"]
     assert notify()["outcome"] == "duplicate"
     second = put_metadata(good("second"))
-    assert notify(sequencer="1", **first)["outcome"] == "duplicate"
-    assert notify(sequencer="2", **second)["outcome"] == "recorded"
+    assert notify(sequencer="1", **first)["outcome"] == "stale"  # and the second is recorded
+    assert state(record())["config"]["model"]["name"] == "second"
+    assert notify(sequencer="2", **second)["outcome"] == "duplicate"
     put_metadata(good("first"))
     assert notify()["outcome"] == "recorded"
     assert state(record())["config"]["model"]["name"] == "first"

@@ -36,15 +36,11 @@ FUNCTION_ROLES = ("RecorderRole", "BackfillRole")
 QUEUES = ("UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue")
 SERVICES = ("lambda", "batchoperations.s3", "pipes", "s3", "events", "sns")
 
-BY_LAMBDA = {
+BY_LAMBDA = {  # granted, although the code does not call it
     "logs:CreateLogStream": "Lambda writes what the function prints",
     "logs:PutLogEvents": "Lambda writes what the function prints",
     "xray:PutTraceSegments": "Lambda traces invocations",
     "xray:PutTelemetryRecords": "Lambda traces invocations",
-}
-GRANTED_YET_NOT_CALLED = {
-    "RecorderRole": BY_LAMBDA,
-    "BackfillRole": {**BY_LAMBDA, "s3:GetObjectVersion": "both roles share a policy; here current objects are read"},
 }
 
 
@@ -91,7 +87,7 @@ def judge(deployment: Deployment, role: str, calls: list[Call]) -> None:
     if "ExistingRunsBucketKeyArn" in deployment.parameters:
         asked.append(Request("kms:Decrypt", KEY_ARN))  # S3 decrypts in the reader's name
     assert [request for request in asked if not allows(statements, request)] == []
-    assert actions(statements) - {request.action for request in asked} == GRANTED_YET_NOT_CALLED[role].keys()
+    assert actions(statements) - {request.action for request in asked} == BY_LAMBDA.keys()
 
 
 def test_recorder_may_do_what_it_does_and_is_granted_no_more(
@@ -108,6 +104,8 @@ def test_recorder_may_do_what_it_does_and_is_granted_no_more(
         "recorded by compare and swap": {},  # the current document, which lists files
         "ignored, no such key": {"key": "runs/acme/gone/metadata.json"},
         "ignored, no such version": {"sequencer": "4", "versionId": "gone"},
+        "stale, since a newer one is recorded already": first,
+        "ignored, since the version is gone": {"versionId": "gone"},
     }
     with enable_iam_authentication():
         for expected, event in events.items():
@@ -117,6 +115,9 @@ def test_recorder_may_do_what_it_does_and_is_granted_no_more(
         queue = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["UploadsQueue"], AttributeNames=["All"])
     assert queue["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
     judge(deployment, "RecorderRole", calls)
+    assert "ListObjectVersions" in {call.operation for call in calls}
+    looked_for = [call.error for call in calls if call.operation == "HeadObject"]
+    assert looked_for == [None, "404"]
 
 
 def test_backfill_may_do_what_it_does_and_is_granted_no_more(
@@ -124,6 +125,7 @@ def test_backfill_may_do_what_it_does_and_is_granted_no_more(
 ) -> None:
     bad, gone = "runs/acme/bad/metadata.json", "runs/acme/gone/metadata.json"
     put_metadata(WITH_FILES)
+    put_metadata(GOOD, bad)
     put_metadata(BAD, bad)
     stack.upload(DATA, b"")
     tasks = [{"taskId": key, "s3Key": key, "s3Bucket": stack.outputs["RunsBucket"]} for key in (METADATA, bad, gone)]
@@ -132,6 +134,7 @@ def test_backfill_may_do_what_it_does_and_is_granted_no_more(
     with enable_iam_authentication():
         outcomes = [result["resultString"] for _ in range(2) for result in backfill_handler(event, None)["results"]]
     assert outcomes == ["recorded", "rejected", "ignored", "duplicate", "duplicate", "ignored"]
+    assert [item["config"]["M"]["model"]["M"]["name"]["S"] for item in stack.records()] == ["m", "m"]
     judge(deployment, "BackfillRole", calls)
 
 
@@ -144,10 +147,13 @@ def forbidden(stack: LocalStack) -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield "s3", "delete_object", {"Bucket": bucket, "Key": key, **version}
             if key != METADATA:
                 yield "s3", "get_object", {"Bucket": bucket, "Key": key, **version}
+                yield "s3", "head_object", {"Bucket": bucket, "Key": key, **version}
     for other in ("local-artifacts", f"{bucket}-2"):
         yield "s3", "get_object", {"Bucket": other, "Key": METADATA}
+        yield "s3", "head_object", {"Bucket": other, "Key": METADATA, "VersionId": "v"}
         yield "s3", "list_objects_v2", {"Bucket": other, "Prefix": "runs/"}
-    for method in ("list_object_versions", "get_bucket_policy", "delete_bucket"):
+        yield "s3", "list_object_versions", {"Bucket": other, "Prefix": METADATA}
+    for method in ("get_bucket_policy", "delete_bucket"):
         yield "s3", method, {"Bucket": bucket}
     yield "s3", "list_buckets", {}
 
@@ -193,6 +199,19 @@ def test_functions_list_runs_only(deployment: Deployment, role: str) -> None:
 
     prefixes = ("runs/acme/run-0001/", "runs/", "runs", "", "results/", "backfill/")
     assert list(filter(may_list, prefixes)) == ["runs/acme/run-0001/", "runs/"]
+
+
+@pytest.mark.parametrize("role", FUNCTION_ROLES)
+def test_functions_list_versions_of_runs_only(deployment: Deployment, role: str) -> None:
+    """Unlike a listing of objects, a listing of versions without any prefix is refused."""
+
+    def may_list(prefix: str | None, bucket: str = deployment.bucket_arn) -> bool:
+        context = {} if prefix is None else {"s3:prefix": prefix}
+        return allows(deployment.statements[role], Request("s3:ListBucketVersions", bucket, context=context))
+
+    prefixes = (METADATA, "runs/", "runs", "", None, "results/", "backfill/")
+    assert list(filter(may_list, prefixes)) == [METADATA, "runs/"]
+    assert not may_list(METADATA, f"{deployment.bucket_arn}-2")
 
 
 def test_batch_operations_may_do_what_the_job_takes_and_nothing_else(deployment: Deployment) -> None:

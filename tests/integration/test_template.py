@@ -139,7 +139,7 @@ def test_functions_and_policies_name_the_same_bucket(mode: dict[str, str], bucke
         for statement in policy["PolicyDocument"]["Statement"]
         if "Fn::Sub" in statement["Resource"]
     ]
-    assert named == [bucket] * 4
+    assert named == [bucket] * 5
 
 
 @pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue"])
@@ -204,6 +204,7 @@ def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any
     assert {sid: statement["Action"] for sid, statement in allowed.items()} == {
         "ReadMetadata": ["s3:GetObject", "s3:GetObjectVersion"],
         "ListRuns": "s3:ListBucket",
+        "ListVersions": "s3:ListBucketVersions",
         "WriteRecords": ["dynamodb:GetItem", "dynamodb:UpdateItem"],
         "WriteLogs": ["logs:CreateLogStream", "logs:PutLogEvents"],
         "Trace": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
@@ -211,6 +212,8 @@ def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any
     assert allowed["ReadMetadata"]["Resource"]["Fn::Sub"][0].endswith("/runs/*/metadata.json")
     assert allowed["ListRuns"]["Resource"]["Fn::Sub"][0].endswith(":::${Bucket}")
     assert allowed["ListRuns"]["Condition"] == {"StringLikeIfExists": {"s3:prefix": "runs/*"}}
+    assert allowed["ListVersions"]["Resource"]["Fn::Sub"][0].endswith(":::${Bucket}")
+    assert allowed["ListVersions"]["Condition"] == {"StringLike": {"s3:prefix": "runs/*"}}
     assert allowed["WriteRecords"]["Resource"] == {"Fn::GetAtt": ["RunsTable", "Arn"]}
     assert allowed["WriteLogs"]["Resource"] == {"Fn::GetAtt": ["RecorderLogs", "Arn"]}
     for role in ("RecorderRole", "BackfillRole"):

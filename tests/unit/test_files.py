@@ -1,133 +1,199 @@
-"""The declared files of a run, and how many LIST requests it takes to find them."""
+"""Declared files against a bucket that counts the requests that list it."""
 
-import bisect
-from typing import Any
+import math
 from unittest.mock import MagicMock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.domain import DeclaredFile, Run
+from handler.domain import DeclaredFile
 from handler.errors import AWSCallError, FieldError
 from handler.files import find_missing_files, just_below
 from handler.s3 import S3
+from tests.unit.bench import BUCKET, RUN, Bucket
 
-RUN = Run("acme", "run-0001")
-PAGE = 1000
-
-
-class Listing:
-    """A client that lists keys as S3 does, and counts the requests."""
-
-    def __init__(self, paths: list[str], page: int = PAGE) -> None:
-        self._keys = sorted(RUN.prefix + path for path in paths)
-        self._page = page
-        self.requests = 0
-
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
-        """Return the keys after a text."""
-        assert (Bucket, Prefix) == ("b", RUN.prefix)
-        StartAfter.encode()
-        self.requests += 1
-        first = bisect.bisect_right(self._keys, StartAfter)
-        found = self._keys[first : first + self._page]
-        return {
-            "IsTruncated": first + self._page < len(self._keys),
-            "Contents": [{"Key": key, "Size": len(key)} for key in found],
-        }
+PREFIX = RUN.prefix
+LAST = "\U0010ffff"
 
 
-def check(listing: Any, *paths: str, size: int | None = None) -> list[str]:
-    """The paths of the errors."""
-    files = tuple(DeclaredFile(index, path, size) for index, path in enumerate(paths))
-    return [error.path for error in find_missing_files(S3(listing), "b", RUN, files)]
+class FilesBench:
+    """A bucket, and the files that a document declares."""
+
+    def __init__(self, client: MagicMock) -> None:
+        self.client = client
+        self.bucket = Bucket(client)
+
+    def store(self, *paths: str) -> None:
+        """Store these objects, of one byte each, and no others below the run's prefix."""
+        self.bucket.keys = sorted([*(PREFIX + path for path in paths), "runs/acme/run-0000/a", "runs/acme/run-0002/a"])
+
+    def find_missing(self, *paths: str, size: int | None = None) -> list[FieldError]:
+        """Return the errors of a document that declares these paths, each of this size."""
+        files = tuple(DeclaredFile(index, path, size) for index, path in enumerate(paths))
+        return list(find_missing_files(S3(self.client), BUCKET, RUN, files))
+
+    @property
+    def requests(self) -> int:
+        """How many LIST requests there were."""
+        return len(self.bucket.lists)
 
 
-@pytest.fixture(scope="module")
-def million() -> Listing:
-    return Listing([f"data/{number:07}.bin" for number in range(1_000_000)])
+@pytest.fixture
+def files_bench(s3_client: MagicMock) -> FilesBench:
+    return FilesBench(s3_client)
 
 
-@pytest.mark.parametrize("path", ["data/0000000.bin", "data/0500000.bin", "data/0999999.bin"])
-def test_one_declared_file_of_a_million_takes_one_request(million: Listing, path: str) -> None:
-    million.requests = 0
-    assert check(million, path) == []
-    assert million.requests == 1
+def missing(*files: tuple[int, str]) -> list[FieldError]:
+    return [FieldError(f"/files/{index}/path", f"no object {path} below the run's prefix") for index, path in files]
 
 
-def test_absent_file_among_a_million_takes_one_request(million: Listing) -> None:
-    million.requests = 0
-    assert check(million, "data/0500000.bim") == ["/files/0/path"]
-    assert million.requests == 1
+def test_one_declared_file_among_a_million_takes_one_request(files_bench: FilesBench) -> None:
+    files_bench.bucket.keys = [f"{PREFIX}{number:07}" for number in range(1_000_000)]
+    assert files_bench.find_missing("0777777") == []
+    assert files_bench.requests == 1
 
 
-def test_10_000_files_that_are_all_declared_take_a_request_a_page() -> None:
+def test_last_and_first_of_a_million_files_take_one_request_each(files_bench: FilesBench) -> None:
+    files_bench.bucket.keys = [f"{PREFIX}{number:07}" for number in range(1_000_000)]
+    assert files_bench.find_missing("0999999", "0000000") == []
+    assert files_bench.requests == 2
+
+
+def test_files_that_are_all_declared_take_a_request_for_each_page(files_bench: FilesBench) -> None:
     paths = [f"{number:05}" for number in range(10_000)]
-    listing = Listing(paths)
-    assert check(listing, *paths) == []
-    assert listing.requests == 10
+    files_bench.store(*paths)
+    assert files_bench.find_missing(*paths) == []
+    assert files_bench.requests == 10
 
 
-def test_stretches_of_other_files_are_passed_over(million: Listing) -> None:
-    million.requests = 0
-    assert check(million, *[f"data/{number:07}.bin" for number in range(0, 1_000_000, 100_000)]) == []
-    assert million.requests == 10
+def test_declared_files_between_others_take_no_more_requests_than_the_listing_has_pages(
+    files_bench: FilesBench,
+) -> None:
+    paths = [f"{number:05}" for number in range(10_000)]
+    files_bench.store(*paths)
+    assert files_bench.find_missing(*paths[::7]) == []
+    assert files_bench.requests == 10
 
 
-def test_declared_files_that_share_pages_share_requests(million: Listing) -> None:
-    million.requests = 0
-    near = [f"data/{number:07}.bin" for number in range(0, 5_000, 2)]
-    assert check(million, *near) == []
-    assert million.requests == 5
+def test_pages_without_a_declared_file_are_passed_over(files_bench: FilesBench) -> None:
+    paths = [f"{number:06}" for number in range(100_000)]
+    files_bench.store(*paths)
+    declared = ["000500", "000501", "050000", "050999", "099999"]
+    assert files_bench.find_missing(*declared) == []
+    assert files_bench.requests == 3
 
 
-def test_errors_come_in_the_order_of_the_document() -> None:
-    files = (DeclaredFile(0, "b", 1), DeclaredFile(1, "c"), DeclaredFile(3, "a", 20), DeclaredFile(4, "a", 21))
-    listing = Listing(["a", "b"])
-    assert list(find_missing_files(S3(listing), "b", RUN, files)) == [  # type: ignore[arg-type]
-        FieldError("/files/0/size", "the object has 20 bytes, not 1"),
-        FieldError("/files/1/path", "no object c below the run's prefix"),
-        FieldError("/files/4/size", "the object has 20 bytes, not 21"),
+def test_files_that_are_missing_are_errors_in_the_order_of_the_document(files_bench: FilesBench) -> None:
+    files_bench.store("b", "d")
+    assert files_bench.find_missing("e", "d", "c", "b", "a") == missing((0, "e"), (2, "c"), (4, "a"))
+    assert files_bench.requests == 1
+
+
+def test_missing_files_take_no_more_requests_than_there_are_declared_files(files_bench: FilesBench) -> None:
+    files_bench.store(*(f"{number:06}" for number in range(100_000)))
+    paths = [f"{number:06}x" for number in range(0, 100_000, 25_000)]
+    assert files_bench.find_missing(*paths) == missing(*enumerate(paths))
+    assert files_bench.requests == 4
+
+
+def test_file_that_is_missing_from_an_empty_run_takes_one_request(files_bench: FilesBench) -> None:
+    assert files_bench.find_missing("a", "b") == missing((0, "a"), (1, "b"))
+    assert files_bench.requests == 1
+
+
+def test_object_of_another_run_is_not_a_file_of_this_one(files_bench: FilesBench) -> None:
+    files_bench.bucket.keys = ["runs/acme/run-00010/a", "runs/acme/run-0002/a"]
+    assert files_bench.find_missing("a") == missing((0, "a"))
+
+
+def test_file_in_another_size_than_stated_is_an_error(files_bench: FilesBench) -> None:
+    files_bench.bucket.put_file(PREFIX + "a", 2)
+    assert files_bench.find_missing("a", size=2) == []
+    assert files_bench.find_missing("a") == []
+    assert files_bench.find_missing("a", size=0) == [FieldError("/files/0/size", "the object has 2 bytes, not 0")]
+
+
+def test_empty_file_is_there(files_bench: FilesBench) -> None:
+    files_bench.bucket.put_file(PREFIX + "a", 0)
+    assert files_bench.find_missing("a", size=0) == []
+    assert files_bench.find_missing("a", size=1) == [FieldError("/files/0/size", "the object has 0 bytes, not 1")]
+
+
+def test_file_that_is_declared_twice_is_checked_for_each_declaration(files_bench: FilesBench) -> None:
+    files_bench.store("a")
+    assert files_bench.find_missing("a", "b", "a", "b") == missing((1, "b"), (3, "b"))
+
+
+def test_path_that_no_key_can_have_is_missing_and_never_sent_to_s3(files_bench: FilesBench) -> None:
+    """S3 allows keys of 1024 bytes, and the address of a request has a limit, too."""
+    longest = "é" * ((1024 - len(PREFIX)) // 2)
+    longest += "x" * (1024 - len((PREFIX + longest).encode()))
+    files_bench.store(longest)
+    assert files_bench.find_missing(longest, longest + "x", "y" * 100_000) == [
+        *missing((1, longest + "x"), (2, "y" * 100_000))
     ]
-    assert listing.requests == 1
+    assert files_bench.find_missing("y" * 100_000) == missing((0, "y" * 100_000))
+    assert files_bench.requests == 1
 
 
-def test_empty_page_before_others_is_an_error(s3_client: MagicMock) -> None:
-    """Else it would be asked for again and again."""
-    s3_client.list_objects_v2.return_value = {"IsTruncated": True}
-    with pytest.raises(AWSCallError, match="empty page"):
-        check(s3_client, "a")
+def test_empty_page_that_is_not_the_last_raises(files_bench: FilesBench) -> None:
+    """Else the same page would be asked for again and again."""
+    files_bench.client.list_objects_v2.side_effect = [{"IsTruncated": True}, {"IsTruncated": False}]
+    with pytest.raises(AWSCallError, match=r"listing s3://run-recorder-runs/runs/acme/run-0001/ was answered with an"):
+        files_bench.find_missing("a")
 
 
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("a", "`\U0010ffff"),
-        ("a\0", "a"),
-        ("a\ue000", "a\ud7ff\U0010ffff"),
-        ("a\U0010ffff", "a\U0010fffe\U0010ffff"),
-        ("a" * 1020, "a" * 1019 + "`\U0010ffff"),
+        ("ab", "aa" + LAST),
+        ("a\x01", "a\x00" + LAST),
+        ("a\x00", "a"),
+        ("a\ue000", "a\ud7ff" + LAST),
+        ("a" + LAST, "a\U0010fffe" + LAST),
+        ("a" * 1020, "a" * 1019 + "`" + LAST),
         ("a" * 1021, "a" * 1020 + "`"),
+        ("a" * 1024, "a" * 1023 + "`"),
     ],
-    ids=["letter", "lowest character", "behind the surrogates", "last character", "fits", "is too long for S3"],
+    ids=["letter", "U+0001", "U+0000", "U+E000", "U+10FFFF", "1020 bytes", "1021 bytes", "1024 bytes"],
 )
 def test_text_just_below_a_key(key: str, text: str) -> None:
     assert just_below(key) == text
-    assert just_below(key).encode() < key.encode()
-    assert len(just_below(key).encode()) <= 1024
+    assert len(text.encode()) <= 1024
 
 
-# Characters that are neighbours, or at the edges of UTF-8's lengths and of the surrogates.
-NAMES = st.text(
-    st.sampled_from("ab-/\x7f\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010fffe"), min_size=1, max_size=3
-)
+ALPHABET = ("\x00", "\x01", "/", "a", "b", "\x7f", "\x80", "é", "\ud7ff", "\ue000", "\uffff", "😀", LAST)
+paths = st.text(st.sampled_from(ALPHABET), min_size=1, max_size=4)
 
 
-@given(stored=st.sets(NAMES), declared=st.sets(NAMES, min_size=1), page=st.integers(1, 4))
-def test_any_files_are_found_within_the_bound_of_requests(stored: set[str], declared: set[str], page: int) -> None:
-    listing = Listing(sorted(stored), page)
-    paths = sorted(declared)
-    missing = [f"/files/{index}/path" for index, path in enumerate(paths) if path not in stored]
-    assert check(listing, *paths) == missing
-    assert listing.requests <= min(max(1, -(-len(stored) // page)), 1 + len(declared))
+@given(paths)
+def test_no_key_without_the_last_character_of_unicode_lies_between_a_key_and_the_text_below_it(path: str) -> None:
+    text = just_below(PREFIX + path)
+    assert text.encode() < (PREFIX + path).encode()
+    others = {
+        PREFIX + path[:-1] + end for end in ("", *ALPHABET, *(letter * 2 for letter in ALPHABET if letter != LAST))
+    }
+    assert not any(text < other < PREFIX + path for other in others if not other.endswith(LAST))
+
+
+@given(stored=st.sets(paths, max_size=30), declared=st.lists(paths, max_size=10), page_size=st.integers(1, 5))
+def test_files_that_are_found_are_those_of_a_complete_listing(
+    stored: set[str], declared: list[str], page_size: int
+) -> None:
+    """Any names, and any part of them declared, are compared as if all names had been listed.
+
+    For example, with two objects in a page, the stored names ``a``, ``b``, ``é``, and the declared
+    names ``b``, ``c``: the first request starts just below ``b`` and is answered with ``b`` and
+    ``é``. As ``é`` is higher than ``c``, the file ``c`` is missing, and no further request is sent.
+    """
+    bench = FilesBench(MagicMock())
+    bench.bucket.page_size = page_size
+    bench.store(*stored)
+    assert bench.find_missing(*declared) == missing(
+        *((index, path) for index, path in enumerate(declared) if path not in stored)
+    )
+    assert bench.requests <= max(math.ceil(len(stored) / page_size), 1)
+    # Names with the last character of Unicode may stand between a key and the text just below it.
+    if not any(LAST in path for path in stored):
+        assert bench.requests <= len(set(declared)) + 1
