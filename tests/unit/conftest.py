@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -12,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from pytest_mock import MockerFixture
 
-UPLOADED_AT = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+from tests.unit.bench import UPLOADED_AT, RecorderBench
 
 
 @pytest.fixture
@@ -51,3 +50,9 @@ def client_error() -> Callable[..., ClientError]:
         return ClientError({"Error": {"Code": code, "Message": "…"}, **response}, "Operation")
 
     return make
+
+
+@pytest.fixture
+def recorder_bench(s3_client: MagicMock, dynamodb_client: MagicMock) -> RecorderBench:
+    """A recorder between a bucket and a table, both empty."""
+    return RecorderBench(s3_client, dynamodb_client)

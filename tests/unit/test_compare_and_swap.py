@@ -1,320 +1,435 @@
-"""The record against the bucket's list of versions, over mocked clients."""
+"""Compare and swap, where sequencers cannot order the uploads: back-fills, repairs, and what follows them."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from botocore.exceptions import ClientError
 
-from handler.config import load_settings
-from handler.domain import ObjectEvent, Outcome, Run
-from handler.errors import ContentionError
-from handler.last_accepted import MAX_OLDER_VERSIONS
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
+from handler.domain import Outcome
+from handler.errors import AWSCallError, ContentionError, FieldError
+from handler.record_state import RecordState, record_is
 from handler.verdict import Result
+from tests.unit.bench import BAD, GOOD, INCOMPLETE, UPLOADED_AT, RecorderBench, item_of
 
-BUCKET, KEY = "run-recorder-runs", "runs/acme/run-0001/metadata.json"
-SEQUENCER = "5".zfill(32)
-GOOD: dict[str, Any] = {"model": {"name": "m", "version": "1"}}
-BAD: dict[str, Any] = {"name": 1}
-INCOMPLETE: dict[str, Any] = {**GOOD, "files": [{"path": "a.csv"}]}
-NAME_ERROR = {"path": "/name", "message": "expected a string, found an integer"}
-FILE_ERROR = {"path": "/files/0/path", "message": "no object a.csv below the run's prefix"}
-MODEL_ERROR = {"path": "/model", "message": "required, since this deployment has no default model"}
-
-
-@dataclass
-class Bench:
-    """A bucket and a table as mocked clients answer for them.
-
-    Attributes:
-        versions: the documents by version, the oldest first; the version "null" is one without an id.
-        items: the states of the record that reads find, the last one again and again.
-    """
-
-    s3: MagicMock
-    dynamodb: MagicMock
-    error: Callable[..., ClientError]
-    respond: Callable[..., dict[str, Any]]
-    versions: dict[str, Any] = field(default_factory=dict)
-    items: list[dict[str, Any]] = field(default_factory=list)
-    is_deleted: bool = False
-
-    def __post_init__(self) -> None:
-        self.s3.get_object.side_effect = self._get_object
-        self.s3.head_object.side_effect = lambda **call: self._get_object(**call) | {"Body": None}
-        self.s3.get_paginator.return_value.paginate.side_effect = self._list_versions
-        self.s3.list_objects_v2.return_value = {"IsTruncated": False}
-        self.dynamodb.get_item.side_effect = lambda **_: self.items.pop(0) if len(self.items) > 1 else self.items[0]
-        self.items.append({})
-
-    def _get_object(self, **call: str) -> dict[str, Any]:
-        version = call.get("VersionId") or ("" if self.is_deleted else next(reversed(self.versions), ""))
-        if version not in self.versions:
-            raise self.error("404" if call.get("VersionId") == "gone" else "NoSuchVersion")
-        body = json.dumps(self.versions[version]).encode()
-        return self.respond(body, VersionId=version, ETag=f'"e-{version}"')
-
-    def _list_versions(self, **call: str) -> Any:
-        assert call == {"Bucket": BUCKET, "Prefix": KEY}
-        listed = [{"Key": KEY, "VersionId": name, "ETag": f'"e-{name}"'} for name in reversed(self.versions)]
-        yield {"IsTruncated": False, "Versions": listed}
-
-    def show(self, version: str, *errors: dict[str, str], source: str | None = None, **texts: str) -> dict[str, Any]:
-        """Let the record show a version, with the errors for which it is rejected."""
-        status = "rejected" if errors else "recorded"
-        recorded_at = "2026-11-20T08:30:01.000000Z"
-        texts = {"status": status, "version_id": version, "etag": f"e-{version}", "recorded_at": recorded_at, **texts}
-        item: dict[str, Any] = {name: {"S": text} for name, text in texts.items()}
-        if errors:
-            spelled = [{"M": {name: {"S": text} for name, text in error.items()}} for error in errors]
-            item["errors"] = {"L": spelled}
-        if source:
-            item["source"] = {"M": {"version_id": {"S": source}, "etag": {"S": f"e-{source}"}}}
-        self.items[-1] = {"Item": item}
-        return self.items[-1]
-
-    def handle(self, **event: Any) -> Result:
-        """Handle an event; without a sequencer unless it says otherwise."""
-        recorder = Recorder(load_settings(), S3(self.s3), RunTable("table", self.dynamodb))
-        return recorder.handle(ObjectEvent(BUCKET, KEY, Run("acme", "run-0001"), created=True, **event))
-
-    @property
-    def read_versions(self) -> list[str | None]:
-        """The versions that were read, None for the current one."""
-        return [call.kwargs.get("VersionId") for call in self.s3.get_object.call_args_list]
-
-    @property
-    def written(self) -> dict[str, Any]:
-        """The values of the only write that succeeded."""
-        values: dict[str, Any] = self.dynamodb.update_item.call_args.kwargs["ExpressionAttributeValues"]
-        return values
-
-    @property
-    def source(self) -> str | None:
-        """The version of the source that was written."""
-        source = self.written.get(":source", {"M": {}})["M"]
-        return source["version_id"]["S"] if "version_id" in source else None
+GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")
+SEQUENCER = "0" * 31 + "5"
+BAD_ERRORS = (
+    FieldError("/name", "expected a string, found an integer"),
+    FieldError("/model", "required, since this deployment has no default model"),
+)
+FILE_IS_MISSING = FieldError("/files/0/path", "no object late.csv below the run's prefix")
 
 
-@pytest.fixture
-def bench(
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    get_object_response: Callable[..., dict[str, Any]],
-) -> Bench:
-    dynamodb_client.update_item.return_value = {}
-    return Bench(s3_client, dynamodb_client, client_error, get_object_response)
+def rejected(*errors: FieldError) -> dict[str, Any]:
+    """Return the attributes of a record of a rejected upload."""
+    return {"status": "rejected", "errors": [{"path": error.path, "message": error.message} for error in errors]}
 
 
-def test_accepted_current_upload_is_written_whole(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD}
-    assert bench.handle() == Result(Outcome.RECORDED)
-    assert bench.read_versions == [None]
-    assert (bench.written[":version_id"], bench.source) == ({"S": "v2"}, "v2")
-    assert ":sequencer" not in bench.written
-    bench.s3.get_paginator.assert_not_called()
+def condition_of(record: dict[str, Any]) -> str:
+    return record_is(RecordState.of(item_of(record))).expression
 
 
-def test_upload_that_is_recorded_already_is_a_duplicate_without_a_write(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD}
-    bench.show("v1")
-    assert bench.handle() == Result(Outcome.DUPLICATE)
-    bench.dynamodb.update_item.assert_not_called()
+# --- The current upload
 
 
-def test_rejected_current_upload_is_written_with_the_last_accepted_one(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD, "v3": BAD, "v4": BAD}
-    result = bench.handle()
-    assert (result.outcome, [error.path for error in result.errors]) == (Outcome.REJECTED, ["/name", "/model"])
-    assert bench.read_versions == [None, "v3", "v2"]
-    assert (bench.written[":status"], bench.written[":version_id"]) == ({"S": "rejected"}, {"S": "v4"})
-    assert (bench.source, ":config" in bench.written) == ("v2", True)
+def test_accepted_current_upload_is_recorded_where_there_is_no_record(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
+    assert recorder_bench.condition == "attribute_not_exists(#organisation_id)"
+    written = recorder_bench.written
+    assert (written["status"], written["version_id"], written["sequencer"]) == ("recorded", "v1", None)
+    assert written["source"]["version_id"] == "v1"
+    assert "sequencer" not in written["source"]
+    assert recorder_bench.bucket.reads == [None]
 
 
-def test_search_ends_at_the_source_of_the_record(bench: Bench) -> None:
-    bench.versions = {"v0": GOOD, "v1": GOOD, "v2": BAD, "v3": BAD}
-    bench.show("v1", source="v1")
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None, "v2"]
-    assert bench.source is None
+def test_accepted_current_upload_replaces_the_record_that_was_read(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v2")
+    shown = recorder_bench.show("v1", sequencer=SEQUENCER, source={"etag": "etag of v1", "sequencer": SEQUENCER})
+    assert recorder_bench.handle(version_id="v2") == Result(Outcome.RECORDED)
+    assert recorder_bench.condition == condition_of(shown)
+    assert recorder_bench.written["sequencer"] is None
 
 
-def test_nothing_is_filled_in_beside_a_source_that_is_not_listed_any_more(bench: Bench) -> None:
-    bench.versions = {"v0": GOOD, "v2": GOOD, "v3": BAD}
-    bench.show("v1", source="v1")
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None]
-    assert bench.source is None
+def test_record_is_read_before_the_object(recorder_bench: RecorderBench) -> None:
+    """So that the object is never older than the upload that the record shows."""
+    recorder_bench.put(GOOD, "v1")
+    calls = []
+    for client in (recorder_bench.dynamodb_client.get_item, recorder_bench.s3_client.get_object):
+
+        def call(answer: Callable[..., Any] = client.side_effect, **request: Any) -> Any:
+            calls.append("record" if "TableName" in request else "object")
+            return answer(**request)
+
+        client.side_effect = call
+    recorder_bench.handle()
+    assert calls == ["record", "object"]
 
 
-def test_source_that_is_the_current_upload_ends_the_search(bench: Bench) -> None:
-    """What was accepted before may be rejected by today's settings."""
-    bench.versions = {"v0": GOOD, "v1": BAD}
-    bench.show("v2", NAME_ERROR, source="v1")
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None]
+def test_accepted_upload_that_the_record_shows_is_a_duplicate_and_not_evaluated(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1")
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.DUPLICATE)
+    assert recorder_bench.writes == []
+    assert recorder_bench.bucket.lists == []
 
 
-def test_version_null_takes_part(bench: Bench) -> None:
-    bench.versions = {"null": GOOD, "v1": BAD}
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None, "null"]
-    assert bench.written[":source"]["M"]["etag"] == {"S": "e-null"}
+@pytest.mark.parametrize("shown", [{"version_id": "v0", "etag": "etag of v1"}, {"version_id": "v1", "etag": "e0"}])
+def test_record_of_another_version_or_entity_tag_does_not_show_the_upload(
+    recorder_bench: RecorderBench, shown: dict[str, str]
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.show(**shown)
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
 
 
-def test_version_that_is_gone_since_it_was_listed_is_passed_over(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD, "v3": BAD}
-    get_object = bench.s3.get_object.side_effect
-
-    def read(**call: str) -> Any:
-        if call.get("VersionId") == "v2":
-            raise bench.error("NoSuchVersion")
-        return get_object(**call)
-
-    bench.s3.get_object.side_effect = read
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.source == "v1"
-
-
-def test_settled_upload_is_not_evaluated_again_and_keeps_its_verdict(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD}
-    bench.show("v2", NAME_ERROR, source="v1", sequencer=SEQUENCER)
-    assert bench.handle() == Result(Outcome.DUPLICATE)
-    bench.dynamodb.update_item.assert_not_called()
-
-
-def test_settled_upload_gets_the_last_accepted_one_filled_in_and_loses_its_sequencer(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": BAD}
-    bench.show("v2", NAME_ERROR, sequencer=SEQUENCER)
-    assert bench.handle() == Result(Outcome.DUPLICATE)
-    assert bench.source == "v1"
-    assert ":status" not in bench.written
-    assert "#sequencer" in bench.dynamodb.update_item.call_args.kwargs["UpdateExpression"].partition("REMOVE")[2]
-
-
-@pytest.mark.parametrize(("files", "outcome"), [(["a.csv"], Outcome.RECORDED), ([], Outcome.DUPLICATE)])
-def test_upload_that_lacked_files_is_evaluated_again(bench: Bench, files: list[str], outcome: Outcome) -> None:
-    bench.versions = {"v1": INCOMPLETE}
-    bench.show("v1", FILE_ERROR, sequencer=SEQUENCER)
-    listed = [{"Key": f"runs/acme/run-0001/{name}", "Size": 1} for name in files]
-    bench.s3.list_objects_v2.return_value = {"IsTruncated": False, "Contents": listed}
-    assert bench.handle().outcome is outcome
-    assert bench.dynamodb.update_item.called is (outcome is Outcome.RECORDED)
-
-
-def test_newest_version_below_a_delete_marker_is_the_current_one(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD}
-    bench.is_deleted = True
-    assert bench.handle() == Result(Outcome.RECORDED)
-    assert bench.read_versions == [None, "v2"]
-    assert bench.written[":version_id"] == {"S": "v2"}
-
-
-def test_key_without_a_version_left_is_ignored(bench: Bench) -> None:
-    assert bench.handle() == Result(Outcome.IGNORED, reason="the object or this version of it is gone")
-    bench.dynamodb.update_item.assert_not_called()
-
-
-def test_event_of_an_older_upload_is_stale_and_the_newer_one_is_reported_beside_it(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": BAD}
-    result = bench.handle(version_id="v1")
-    assert (result.outcome, result.errors, result.version_id) == (Outcome.STALE, (), None)
-    assert result.newer
-    assert (result.newer.outcome, result.newer.version_id) == (Outcome.REJECTED, "v2")
-    assert result.newer.errors
-
-
-def test_event_of_an_older_upload_is_stale_alone_if_the_newer_one_is_recorded_already(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": GOOD}
-    bench.show("v2")
-    assert bench.handle(version_id="v1") == Result(Outcome.STALE)
-
-
-def test_event_of_a_version_that_is_gone_is_ignored_though_the_current_one_is_recorded(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD}
-    result = bench.handle(version_id="gone")
-    assert (result.outcome, result.reason) == (Outcome.IGNORED, "the object or this version of it is gone")
-    assert result.newer == Result(Outcome.RECORDED, version_id="v1")
-    bench.s3.head_object.assert_called_once_with(Bucket=BUCKET, Key=KEY, VersionId="gone")
+def test_record_without_a_status_does_not_show_an_accepted_upload(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    del recorder_bench.show("v1")["status"]
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
 
 
 @pytest.mark.parametrize(
-    ("document", "version_id", "sequencer"),
-    [(GOOD, "v2", SEQUENCER), (GOOD, "v1", None), (BAD, "v2", None)],
-    ids=["named and accepted", "another is named", "named and rejected"],
+    ("uploaded_later", "outcome"), [(timedelta(), Outcome.DUPLICATE), (timedelta(seconds=1), Outcome.RECORDED)]
 )
-def test_sequencer_is_kept_of_an_accepted_upload_that_the_event_names(
-    bench: Bench, document: Any, version_id: str, sequencer: str | None
+def test_same_bytes_uploaded_again_without_versions_are_told_apart_by_their_time(
+    recorder_bench: RecorderBench, uploaded_later: timedelta, outcome: Outcome
 ) -> None:
-    bench.versions = {"v1": GOOD, "v2": document}
-    refusal = bench.error("ConditionalCheckFailedException", **bench.show("v0"))
-    bench.dynamodb.update_item.side_effect = [refusal, {}]
-    bench.handle(version_id=version_id, sequencer=SEQUENCER)
-    assert bench.written.get(":sequencer") == ({"S": sequencer} if sequencer else None)
+    recorder_bench.put(GOOD, etag="etag", last_modified=UPLOADED_AT + uploaded_later)
+    recorder_bench.show(etag="etag")
+    assert recorder_bench.handle(etag="etag") == Result(outcome)
+    assert len(recorder_bench.writes) == (outcome is Outcome.RECORDED)
 
 
-def test_each_version_is_read_once_though_the_swap_starts_over(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": BAD, "v3": BAD}
-    refusal = bench.error("ConditionalCheckFailedException", **bench.show("v0"))
-    bench.dynamodb.update_item.side_effect = [refusal, refusal, {}]
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None, "v2", "v1", None, None]
-    assert bench.source == "v1"
+def test_version_is_the_same_upload_whatever_its_time(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1", last_modified=UPLOADED_AT + timedelta(seconds=1))
+    recorder_bench.show("v1")
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.DUPLICATE)
 
 
-def test_source_that_cannot_be_filled_in_any_more_starts_over(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD, "v2": BAD}
-    refusal = bench.error("ConditionalCheckFailedException", **bench.show("v2", NAME_ERROR))
-    bench.dynamodb.update_item.side_effect = [refusal, {}]
-    assert bench.handle() == Result(Outcome.DUPLICATE)
-    assert bench.dynamodb.update_item.call_count == 2
+# --- A current upload that is rejected
 
 
-def test_current_upload_that_is_not_listed_any_more_starts_over(bench: Bench) -> None:
-    bench.versions = {"v1": BAD}
-    pages = [
-        {"IsTruncated": False, "Versions": [{"Key": KEY, "VersionId": "v2", "ETag": '"e-v2"'}]},
-        {"IsTruncated": False, "Versions": [{"Key": KEY, "VersionId": "v1", "ETag": '"e-v1"'}]},
-    ]
-    bench.s3.get_paginator.return_value.paginate.side_effect = lambda **_: [pages.pop(0)]
-    assert bench.handle().outcome is Outcome.REJECTED
-    assert bench.read_versions == [None, None]
+def test_rejected_current_upload_is_recorded_beside_the_last_accepted_one(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put({**GOOD, "name": "first"}, "v1")
+    recorder_bench.put({**GOOD, "name": "second"}, "v2", last_modified=UPLOADED_AT - timedelta(days=1))
+    recorder_bench.put(BAD, "v3")
+    assert recorder_bench.handle(version_id="v3") == Result(Outcome.REJECTED, BAD_ERRORS)
+    written = recorder_bench.written
+    assert (written["status"], written["version_id"], written["etag"]) == ("rejected", "v3", "etag of v3")
+    assert written["uploaded_at"] == "2026-11-20T08:30:00Z"
+    assert (written["name"], written["source"]["version_id"]) == ("second", "v2")
+    assert len(recorder_bench.writes) == 1
 
 
-def test_record_that_is_always_changed_is_left_for_another_delivery(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD}
-    bench.dynamodb.update_item.side_effect = bench.error("ConditionalCheckFailedException", **bench.show("v0"))
-    with pytest.raises(ContentionError, match="changed under each of 10 attempts to replace it"):
-        bench.handle()
-
-
-def test_sequenced_upload_starts_over_when_the_record_changes_between_two_writes(bench: Bench) -> None:
-    bench.versions = {"v1": GOOD}
-    refusal = bench.error("ConditionalCheckFailedException", **bench.show("v1", FILE_ERROR, sequencer=SEQUENCER))
-    bench.dynamodb.update_item.side_effect = [refusal, refusal, {}]
-    assert bench.handle(version_id="v1", sequencer=SEQUENCER) == Result(Outcome.RECORDED)
-    bench.dynamodb.update_item.side_effect = refusal
-    with pytest.raises(ContentionError, match="changed under each of 10 attempts to write it"):
-        bench.handle(version_id="v1", sequencer=SEQUENCER)
-
-
-@pytest.mark.parametrize(("rejected", "is_found"), [(MAX_OLDER_VERSIONS, False), (MAX_OLDER_VERSIONS - 1, True)])
-@pytest.mark.parametrize("is_shown", [False, True])
-def test_100_older_versions_are_read_at_most_and_the_result_says_so(
-    bench: Bench, rejected: int, *, is_found: bool, is_shown: bool
+def test_rejected_current_upload_without_an_accepted_one_leaves_config_and_source_alone(
+    recorder_bench: RecorderBench,
 ) -> None:
-    bench.versions = {"v0": GOOD, **{f"v{number}": BAD for number in range(1, rejected + 1)}, "current": BAD}
-    if is_shown:
-        bench.show("current", NAME_ERROR)
-    result = bench.handle()
-    assert len(bench.read_versions) == 1 + MAX_OLDER_VERSIONS
-    assert result.reason == (None if is_found else "more than 100 uploads before this one are rejected")
-    if is_found:
-        assert bench.source == "v0"
+    recorder_bench.put(BAD, "v1")
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, BAD_ERRORS)
+    assert not {"config", "source", "name"} & set(recorder_bench.written)
+
+
+def test_rejected_current_upload_keeps_the_last_accepted_one_that_the_record_shows(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    recorder_bench.show("v1", source={"version_id": "v1", "etag": "etag of v1"})
+    assert recorder_bench.handle(version_id="v2") == Result(Outcome.REJECTED, BAD_ERRORS)
+    assert not {"config", "source", "name"} & set(recorder_bench.written)
+    assert recorder_bench.bucket.reads == [None]
+
+
+def test_rejected_current_upload_that_the_record_shows_is_not_evaluated_again(recorder_bench: RecorderBench) -> None:
+    """Whatever the settings are now."""
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.show("v1", **rejected(BAD_ERRORS[0]))
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.DUPLICATE)
+    assert recorder_bench.writes == []
+
+
+def test_last_accepted_upload_is_filled_in_beside_a_rejected_one_that_the_record_shows(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    shown = recorder_bench.show("v2", sequencer=SEQUENCER, **rejected(*BAD_ERRORS))
+    assert recorder_bench.handle(version_id="v2") == Result(Outcome.DUPLICATE)
+    assert recorder_bench.condition == condition_of(shown)
+    written = recorder_bench.written
+    assert written["source"]["version_id"] == "v1"
+    assert written["sequencer"] is None
+    assert not {"status", "errors", "version_id", "uploaded_at"} & set(written)
+
+
+def test_incomplete_upload_is_evaluated_again_and_accepted_when_its_files_are_there(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.bucket.put_file("runs/acme/run-0001/late.csv")
+    shown = recorder_bench.show("v1", **rejected(FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
+    assert recorder_bench.condition == condition_of(shown)
+    assert recorder_bench.written["errors"] is None
+
+
+def test_incomplete_upload_with_the_same_errors_is_a_duplicate(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1", **rejected(FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.DUPLICATE)
+    assert recorder_bench.writes == []
+    assert len(recorder_bench.bucket.lists) == 1
+
+
+def test_incomplete_upload_with_other_errors_is_rejected_with_these(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1", **rejected(FILE_IS_MISSING, FieldError("/files/1/path", "…")))
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, (FILE_IS_MISSING,))
+    assert recorder_bench.written["errors"] == [{"path": FILE_IS_MISSING.path, "message": FILE_IS_MISSING.message}]
+
+
+def test_operator_is_informed_where_more_than_100_older_uploads_are_rejected(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "good")
+    for number in range(101):
+        recorder_bench.put(BAD, f"v{number}")
+    result = recorder_bench.handle(version_id="v100")
+    reason = "more than 100 uploads before this one are rejected"
+    assert result == Result(Outcome.REJECTED, BAD_ERRORS, reason=reason)
+    assert "config" not in recorder_bench.written
+    recorder_bench.show("v100", **rejected(*BAD_ERRORS))
+    assert recorder_bench.handle(version_id="v100") == Result(Outcome.DUPLICATE, reason=reason)
+
+
+# --- Deletions
+
+
+def test_newest_version_below_a_delete_marker_is_the_current_upload(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(GOOD, "v2")
+    recorder_bench.bucket.put_delete_marker("d1")
+    recorder_bench.bucket.put_delete_marker("d2")
+    assert recorder_bench.handle(version_id="v2") == Result(Outcome.RECORDED)
+    assert recorder_bench.written["version_id"] == "v2"
+    assert recorder_bench.bucket.reads == [None, "v2"]
+
+
+def test_rejected_version_below_a_delete_marker_is_recorded_beside_the_last_accepted_one(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    recorder_bench.bucket.put_delete_marker("d1")
+    assert recorder_bench.handle() == Result(Outcome.REJECTED, BAD_ERRORS)
+    assert (recorder_bench.written["version_id"], recorder_bench.written["source"]["version_id"]) == ("v2", "v1")
+
+
+@pytest.mark.parametrize("event", [{}, {"version_id": "v1"}, {"etag": "e"}], ids=str)
+def test_upload_of_which_no_version_is_left_is_ignored(recorder_bench: RecorderBench, event: dict[str, str]) -> None:
+    recorder_bench.bucket.put_delete_marker("d1")
+    recorder_bench.show("v1")
+    assert recorder_bench.handle(**event) == GONE
+    assert recorder_bench.writes == []
+
+
+def test_object_that_is_gone_from_a_bucket_without_versions_is_ignored(recorder_bench: RecorderBench) -> None:
+    recorder_bench.show(etag="e")
+    assert recorder_bench.handle(etag="e") == GONE
+    assert recorder_bench.writes == []
+
+
+# --- Events that name another upload than the current one
+
+
+def test_event_of_an_older_version_is_stale_and_names_the_newer_upload_that_was_recorded(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(GOOD, "v2")
+    assert recorder_bench.handle(version_id="v1") == Result(
+        Outcome.STALE, newer=Result(Outcome.RECORDED, version_id="v2")
+    )
+    assert recorder_bench.written["version_id"] == "v2"
+
+
+def test_newer_upload_that_was_rejected_is_returned_with_its_errors(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    assert recorder_bench.handle(version_id="v1") == Result(
+        Outcome.STALE, newer=Result(Outcome.REJECTED, BAD_ERRORS, version_id="v2")
+    )
+    assert recorder_bench.written["source"]["version_id"] == "v1"
+
+
+def test_event_of_an_older_version_is_stale_where_the_record_shows_the_newer_one(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(GOOD, "v2")
+    recorder_bench.show("v2")
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.STALE)
+    assert recorder_bench.writes == []
+
+
+def test_event_of_an_overwritten_object_is_stale(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, etag="new")
+    assert recorder_bench.handle(etag="old") == Result(Outcome.STALE, newer=Result(Outcome.RECORDED))
+
+
+def test_event_of_a_version_that_is_gone_is_ignored_yet_the_current_upload_is_recorded(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v2")
+    result = recorder_bench.handle(version_id="v1")
+    assert (result.outcome, result.reason) == (GONE.outcome, GONE.reason)
+    assert result.newer == Result(Outcome.RECORDED, version_id="v2")
+    assert recorder_bench.written["version_id"] == "v2"
+    recorder_bench.show("v2")
+    assert recorder_bench.handle(version_id="v1") == GONE
+
+
+def test_event_that_names_a_delete_marker_is_ignored_yet_the_current_upload_is_recorded(
+    recorder_bench: RecorderBench,
+) -> None:
+    """S3 answers a request for a delete marker by its version with the status 405."""
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.bucket.put_delete_marker("d1")
+    result = recorder_bench.handle(version_id="d1")
+    assert (result.outcome, result.reason) == (GONE.outcome, GONE.reason)
+    assert result.newer == Result(Outcome.RECORDED, version_id="v1")
+
+
+def test_search_that_did_not_end_is_the_reason_of_a_stale_event_too(recorder_bench: RecorderBench) -> None:
+    for number in range(103):
+        recorder_bench.put(BAD, f"v{number}")
+    recorder_bench.show("v102", **rejected(*BAD_ERRORS))
+    assert recorder_bench.handle(version_id="v1") == Result(
+        Outcome.STALE, reason="more than 100 uploads before this one are rejected"
+    )
+
+
+# --- Sequenced events that meet a record without a sequencer
+
+
+@pytest.mark.parametrize(
+    ("event", "stored", "expected"),
+    [
+        ({"version_id": "v1"}, {"version_id": "v1"}, SEQUENCER),
+        ({"version_id": "v1", "etag": "etag"}, {"version_id": "v1"}, SEQUENCER),
+        ({"etag": "etag"}, {"version_id": "v1"}, None),
+        ({}, {"version_id": "v1"}, None),
+        ({"etag": "etag"}, {}, SEQUENCER),
+        ({"etag": "other"}, {}, None),
+        ({}, {}, None),
+    ],
+    ids=str,
+)
+def test_sequencer_is_kept_only_if_the_event_names_the_accepted_upload_for_certain(
+    recorder_bench: RecorderBench, event: dict[str, str], stored: dict[str, str], expected: str | None
+) -> None:
+    recorder_bench.put(GOOD, etag="etag", **stored)
+    recorder_bench.refusals = [recorder_bench.show("v9")]
+    recorder_bench.handle(sequencer=SEQUENCER, **event)
+    assert len(recorder_bench.writes) == 2
+    assert recorder_bench.written["sequencer"] == expected
+    assert recorder_bench.written["source"].get("sequencer") == expected
+
+
+def test_sequencer_of_an_older_version_is_not_kept_for_the_newer_one_that_is_recorded(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(GOOD, "v2")
+    recorder_bench.refusals = [recorder_bench.show("v0")]
+    result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    assert result == Result(Outcome.STALE, newer=Result(Outcome.RECORDED, version_id="v2"))
+    assert recorder_bench.written["sequencer"] is None
+    recorder_bench.s3_client.head_object.assert_not_called()
+
+
+@pytest.mark.parametrize("document", [BAD, INCOMPLETE])
+@pytest.mark.parametrize("older", [[GOOD], []], ids=["an accepted upload before it", "no upload before it"])
+def test_sequencer_of_a_rejected_upload_is_never_kept(
+    recorder_bench: RecorderBench, document: dict[str, Any], older: list[dict[str, Any]]
+) -> None:
+    """Or an event of an older upload that is accepted would be compared by it, and be filled in or not by chance."""
+    for number, good in enumerate(older):
+        recorder_bench.put(good, f"v{number}")
+    recorder_bench.put(document, "v5")
+    recorder_bench.refusals = [recorder_bench.show("v9")]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v5").outcome is Outcome.REJECTED
+    written = recorder_bench.written
+    assert (written["version_id"], written["sequencer"]) == ("v5", None)
+    assert "sequencer" not in written.get("source", {})
+
+
+def test_upload_is_evaluated_once_though_it_turns_to_compare_and_swap(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v0")]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1").outcome is Outcome.REJECTED
+    assert len(recorder_bench.bucket.lists) == 1
+
+
+# --- Contention and failures
+
+
+def test_swap_starts_over_where_the_record_changed(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v0")] * 2
+    assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, (FILE_IS_MISSING,))
+    assert (recorder_bench.reads, len(recorder_bench.writes)) == (3, 3)
+    assert len(recorder_bench.bucket.lists) == 1
+
+
+def test_fill_in_starts_over_where_the_record_changed(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    recorder_bench.refusals = [recorder_bench.show("v2", **rejected(*BAD_ERRORS))]
+    assert recorder_bench.handle(version_id="v2") == Result(Outcome.DUPLICATE)
+    assert (recorder_bench.reads, len(recorder_bench.writes)) == (2, 2)
+    assert recorder_bench.bucket.reads == [None, "v1", None]
+
+
+def test_swap_starts_over_where_the_current_upload_is_not_listed_any_more(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    list_versions = recorder_bench.s3_client.get_paginator.side_effect
+
+    def remove_then_list(operation: str) -> Any:
+        recorder_bench.bucket.remove("v2")
+        return list_versions(operation)
+
+    recorder_bench.s3_client.get_paginator.side_effect = remove_then_list
+    assert recorder_bench.handle() == Result(Outcome.RECORDED)
+    assert recorder_bench.written["version_id"] == "v1"
+    assert recorder_bench.reads == 2
+
+
+def test_swap_ends_after_10_attempts_so_that_the_event_is_delivered_again(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v0")] * 11
+    with pytest.raises(ContentionError, match="acme/run-0001/ changed under each of 10 attempts to replace it"):
+        recorder_bench.handle(version_id="v1")
+    assert len(recorder_bench.writes) == 10
+
+
+@pytest.mark.parametrize("call", ["get_paginator", "get_object"])
+def test_failure_of_s3_in_the_search_fails_the_event(
+    recorder_bench: RecorderBench, client_error: Callable[..., ClientError], call: str
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    client = getattr(recorder_bench.s3_client, call)
+    answer = client.side_effect
+
+    def fail(*operation: str, **request: str) -> Any:
+        if operation or "VersionId" in request:
+            raise client_error("SlowDown")
+        return answer(*operation, **request)
+
+    client.side_effect = fail
+    with pytest.raises(AWSCallError, match="SlowDown"):
+        recorder_bench.handle()
+    assert recorder_bench.writes == []

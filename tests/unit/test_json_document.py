@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from handler.errors import InvalidMetadataError
-from handler.json_document import ERRORS_SOUGHT, decode, encode, pointer
+from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, encode, pointer
 
 
 def test_byte_order_mark_is_tolerated() -> None:
@@ -134,10 +134,11 @@ def test_32_levels_are_kept_and_33_are_not() -> None:
 
 
 def test_one_error_more_than_is_reported_is_sought() -> None:
+    assert ERRORS_SOUGHT == MAX_ERRORS + 1 == 21
     _, errors = decode("[" + "NaN," * 100_000 + "NaN]")
     assert [error.path for error in errors] == [f"/{index}" for index in range(ERRORS_SOUGHT)]
     _, errors = decode("[" + '{"": NaN},' * 100 + "1]")
-    assert len(errors) == ERRORS_SOUGHT == 21
+    assert len(errors) == ERRORS_SOUGHT
 
 
 @pytest.mark.parametrize(

@@ -99,14 +99,21 @@ def test_files_of_a_wrong_type_leave_no_file(run: Run) -> None:
     assert (metadata.files, error.path) == ((), "/files")
 
 
-def test_21_errors_are_found_and_nothing_unchecked_is_used(run: Run) -> None:
+def test_errors_sought_are_found_and_nothing_unchecked_is_used(run: Run) -> None:
     tags = {f"t{index}": index for index in range(30)}
     metadata, errors = parse(run, {"run_id": "other", "created_by": "c", "tags": tags, "files": [{"path": 1}]})
     assert [error.path for error in errors] == [f"/tags/t{index}" for index in range(21)]
     assert metadata == Metadata()
 
 
-def test_21_errors_are_found_in_a_value_that_is_not_an_object(run: Run) -> None:
+def test_fields_without_an_error_are_used_beside_as_many_errors_as_are_reported(run: Run) -> None:
+    tags = {f"t{index}": index for index in range(20)}
+    metadata, errors = parse(run, {"created_by": "c", "tags": tags})
+    assert len(errors) == 20
+    assert metadata == Metadata(created_by="c")
+
+
+def test_errors_sought_are_found_in_what_is_not_an_object(run: Run) -> None:
     _, errors = parse_metadata(b"[" + b"NaN," * 30 + b"0]", run)
     assert len(errors) == 21
 

@@ -1,259 +1,267 @@
-"""What each write demands of the record, and what follows from the record that it meets instead."""
+"""The writes of an upload in S3's order, and what follows from each refusal."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from botocore.exceptions import ClientError
-from pytest_mock import MockerFixture
 
-from handler.domain import ObjectVersion, Run
+from handler.domain import ObjectVersion
 from handler.errors import FieldError
 from handler.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
-from handler.record_state import RecordState
-from handler.runs import RunTable
+from handler.record_state import RecordState, record_is
 from handler.verdict import RecordUpdate
+from tests.unit.bench import RUN, RecorderBench, item_of
 
-SEQUENCER = "05"
-MISSING_FILE = FieldError("/files/0/path", "no object a below the run's prefix")
-OTHER_FILE = FieldError("/files/1/path", "no object b below the run's prefix")
-WRONG_NAME = FieldError("/name", "expected a string, found an integer")
-GOOD = RecordUpdate(
-    run=Run("acme", "run-0001"),
+FILE_IS_MISSING = FieldError("/files/0/path", "no object a below the run's prefix")
+OTHER_FILE_IS_MISSING = FieldError("/files/1/path", "no object b below the run's prefix")
+NAME_IS_WRONG = FieldError("/name", "expected a string, found an integer")
+ACCEPTED = RecordUpdate(
+    run=RUN,
     bucket="b",
     key="k",
-    version=ObjectVersion("v", "e"),
+    version=ObjectVersion("v5", "e5"),
     uploaded_at="2026-11-20T08:30:00Z",
-    sequencer=SEQUENCER,
+    sequencer="05",
     errors=(),
     errors_truncated=False,
-    accepted={"config": {}, "config_sha256": "h", "source": {"etag": "e", "sequencer": SEQUENCER}, "tags": None},
+    accepted={"config": {"x": 1}, "source": {"etag": "e5", "sequencer": "05"}, "name": "n", "tags": None},
 )
-BAD = replace(GOOD, errors=(WRONG_NAME,), accepted={})
-INCOMPLETE = replace(GOOD, errors=(MISSING_FILE,), accepted={})
-LATEST = "#sequencer = :sequencer, #uploaded_at = :uploaded_at, #version_id = :version_id, #etag = :etag"
-IS_FIRST_OR_NEWER = "(attribute_not_exists(#organisation_id) OR #sequencer < :sequencer)"
-FILLS_IN = "#sequencer > :sequencer AND (attribute_not_exists(#source) OR #source.#sequencer < :sequencer)"
+REJECTED = replace(ACCEPTED, errors=(NAME_IS_WRONG,), accepted={})
+INCOMPLETE = replace(ACCEPTED, errors=(FILE_IS_MISSING,), accepted={})
+LATEST = {"status", "sequencer", "uploaded_at", "version_id", "etag", "bucket", "key", "recorded_at"}
 
 
-def record(status: str = "recorded", sequencer: str | None = "06", *errors: FieldError, **changes: Any) -> Any:
-    """An item of the table."""
-    texts = {"recorded_at": "2026-11-20T08:59:59.000000Z", "version_id": "v", "etag": "e", "status": status, **changes}
-    if sequencer:
-        texts["sequencer"] = sequencer
-    item: dict[str, Any] = {name: {"S": value} for name, value in texts.items() if isinstance(value, str)}
-    item |= {name: value for name, value in texts.items() if isinstance(value, dict)}
-    if errors:
-        texts_of_errors = [{"path": {"S": error.path}, "message": {"S": error.message}} for error in errors]
-        item["errors"] = {"L": [{"M": texts} for texts in texts_of_errors]}
-    return item
+def record(sequencer: str | None, status: str = "recorded", *errors: FieldError, **attributes: Any) -> dict[str, Any]:
+    """Return a record that shows the upload v5, unless the attributes say otherwise."""
+    shown = {
+        "status": status,
+        "errors": [{"path": error.path, "message": error.message} for error in errors] or None,
+        "sequencer": sequencer,
+        "uploaded_at": "2026-11-20T08:30:00Z",
+        "version_id": "v5",
+        "etag": "e5",
+        "recorded_at": "2026-11-20T08:30:01.000000Z",
+        **attributes,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
 
 
-def source(**texts: str) -> dict[str, Any]:
-    return {"M": {name: {"S": value} for name, value in texts.items()}}
+class WritesBench(RecorderBench):
+    """A table, and an upload with the sequencer 05."""
 
-
-@dataclass
-class Bench:
-    """A table over a mocked client, and the records that its writes meet in turn; None for a write that succeeds."""
-
-    client: MagicMock
-    refuse: Callable[..., ClientError]
-
-    def meet(self, *records: Any) -> RunTable:
-        """Return the table whose next writes meet these records."""
-        self.client.update_item.side_effect = [
-            {} if item is None else self.refuse("ConditionalCheckFailedException", Item=item) for item in records
-        ]
-        self.client.get_item.return_value = {}
-        return RunTable("table", self.client)
-
-    def record(self, update: RecordUpdate, *records: Any) -> WriteResult:
-        """Record an upload whose writes meet these records."""
-        return record_in_order(self.meet(*records), update, SEQUENCER)
-
-    @property
-    def conditions(self) -> list[str]:
-        """The conditions of all writes."""
-        return [call.kwargs["ConditionExpression"] for call in self.client.update_item.call_args_list]
-
-    @property
-    def update(self) -> str:
-        """The expression of the last write."""
-        expression: str = self.client.update_item.call_args.kwargs["UpdateExpression"]
-        return expression
-
-    @property
-    def values(self) -> Any:
-        """The values of the last write."""
-        return self.client.update_item.call_args.kwargs["ExpressionAttributeValues"]
+    def write(self, update: RecordUpdate = ACCEPTED, *refusals: dict[str, Any] | None) -> WriteResult:
+        """Record the upload in order, while these refuse the writes."""
+        self.refusals = list(refusals)
+        return record_in_order(self.table, update, "05")
 
 
 @pytest.fixture
-def bench(dynamodb_client: MagicMock, client_error: Callable[..., ClientError]) -> Bench:
-    return Bench(dynamodb_client, client_error)
+def bench(s3_client: MagicMock, dynamodb_client: MagicMock) -> WritesBench:
+    return WritesBench(s3_client, dynamodb_client)
 
 
-def test_upload_is_written_if_it_is_the_first_or_the_newest(bench: Bench) -> None:
-    assert bench.record(GOOD, None) is WriteResult.WRITTEN
-    assert bench.conditions == [IS_FIRST_OR_NEWER]
-    assert bench.update.startswith(
-        f"SET #status = :status, {LATEST}, #bucket = :bucket, #key = :key, #config = :config"
+def state(item: dict[str, Any]) -> RecordState:
+    return RecordState.of(item_of(item))
+
+
+def test_accepted_upload_is_written_if_there_is_no_record_or_an_older_one(bench: WritesBench) -> None:
+    assert bench.write() is WriteResult.WRITTEN
+    assert bench.condition == "(attribute_not_exists(#organisation_id) OR #sequencer < :sequencer)"
+    assert bench.writes[0]["ExpressionAttributeValues"][":sequencer"] == {"S": "05"}
+    written = bench.written
+    assert written.pop("recorded_at") > "2026"
+    assert written == {
+        "status": "recorded",
+        "errors": None,
+        "errors_truncated": None,
+        "sequencer": "05",
+        "uploaded_at": "2026-11-20T08:30:00Z",
+        "version_id": "v5",
+        "etag": "e5",
+        "bucket": "b",
+        "key": "k",
+        "config": {"x": 1},
+        "source": {"etag": "e5", "sequencer": "05"},
+        "name": "n",
+        "tags": None,
+    }
+    assert len(bench.writes) == 1
+    assert bench.reads == 0
+
+
+def test_rejected_upload_sets_only_the_attributes_of_the_latest_upload(bench: WritesBench) -> None:
+    assert bench.write(REJECTED) is WriteResult.WRITTEN
+    assert set(bench.written) == LATEST | {"errors", "errors_truncated"}
+    assert bench.written["status"] == "rejected"
+    assert bench.written["errors"] == [{"path": "/name", "message": "expected a string, found an integer"}]
+    assert bench.written["errors_truncated"] is None
+
+
+def test_record_states_that_its_errors_are_not_all(bench: WritesBench) -> None:
+    bench.write(replace(REJECTED, errors_truncated=True))
+    assert bench.written["errors_truncated"] is True
+
+
+def test_upload_without_a_version_removes_that_of_an_earlier_upload(bench: WritesBench) -> None:
+    bench.write(replace(REJECTED, version=ObjectVersion(None, "e5")))
+    assert bench.written["version_id"] is None
+
+
+@pytest.mark.parametrize(
+    "refusal", [{}, record("04")], ids=["record is gone since", "record got an older upload since"]
+)
+def test_record_that_no_longer_refuses_the_write_changed(bench: WritesBench, refusal: dict[str, Any]) -> None:
+    assert bench.write(ACCEPTED, refusal) is WriteResult.CHANGED
+    assert len(bench.writes) == 1
+
+
+def test_record_without_a_sequencer_is_incomparable(bench: WritesBench) -> None:
+    assert bench.write(ACCEPTED, record(None)) is WriteResult.INCOMPARABLE
+    assert len(bench.writes) == 1
+
+
+@pytest.mark.parametrize("update", [ACCEPTED, REJECTED])
+def test_upload_before_an_accepted_one_is_stale(bench: WritesBench, update: RecordUpdate) -> None:
+    assert bench.write(update, record("06", version_id="v6")) is WriteResult.STALE
+    assert len(bench.writes) == 1
+
+
+def test_rejected_upload_before_a_rejected_one_is_stale_and_fills_nothing_in(bench: WritesBench) -> None:
+    assert bench.write(REJECTED, record("06", "rejected", NAME_IS_WRONG)) is WriteResult.STALE
+    assert len(bench.writes) == 1
+
+
+@pytest.mark.parametrize("update", [ACCEPTED, REJECTED, INCOMPLETE])
+@pytest.mark.parametrize(
+    "other", [{"version_id": "v4"}, {"etag": "e4"}, {"version_id": None}], ids=["version", "etag", "no version"]
+)
+def test_equal_sequencer_of_another_upload_is_incomparable(
+    bench: WritesBench, update: RecordUpdate, other: dict[str, Any]
+) -> None:
+    assert bench.write(update, record("05", "rejected", FILE_IS_MISSING, **other)) is WriteResult.INCOMPARABLE
+    assert len(bench.writes) == 1
+
+
+@pytest.mark.parametrize(
+    ("update", "recorded"),
+    [
+        (ACCEPTED, record("05")),
+        (REJECTED, record("05")),
+        (INCOMPLETE, record("05")),
+        (REJECTED, record("05", "rejected", NAME_IS_WRONG)),
+        (ACCEPTED, record("05", "rejected", NAME_IS_WRONG)),
+        (ACCEPTED, record("05", "rejected", NAME_IS_WRONG, FILE_IS_MISSING)),
+        (INCOMPLETE, record("05", "rejected", FILE_IS_MISSING)),
+    ],
+    ids=[
+        "accepted twice",
+        "rejected after it was accepted",
+        "incomplete after it was accepted",
+        "rejected twice",
+        "accepted after it was rejected for good",
+        "accepted after it was rejected for good with a missing file",
+        "incomplete twice with the same errors",
+    ],
+)
+def test_upload_that_the_record_shows_settled_is_a_duplicate(
+    bench: WritesBench, update: RecordUpdate, recorded: dict[str, Any]
+) -> None:
+    assert bench.write(update, recorded) is WriteResult.DUPLICATE
+    assert len(bench.writes) == 1
+
+
+@pytest.mark.parametrize(
+    "update", [ACCEPTED, replace(INCOMPLETE, errors=(FILE_IS_MISSING, OTHER_FILE_IS_MISSING)), REJECTED]
+)
+def test_upload_that_the_record_shows_unsettled_is_written_if_the_record_is_still_the_same(
+    bench: WritesBench, update: RecordUpdate
+) -> None:
+    recorded = record("05", "rejected", FILE_IS_MISSING, recorded_at="2999-01-01T00:00:00.000000Z")
+    assert bench.write(update, recorded) is WriteResult.WRITTEN
+    assert bench.condition == record_is(state(recorded)).expression
+    assert "#sequencer = :seen_sequencer" in bench.condition
+    assert "#recorded_at = :seen_recorded_at" in bench.condition
+    values = bench.writes[1]["ExpressionAttributeValues"]
+    assert (values[":seen_sequencer"], values[":seen_recorded_at"]) == (
+        {"S": "05"},
+        {"S": "2999-01-01T00:00:00.000000Z"},
     )
-    assert bench.update.endswith(" REMOVE #errors, #errors_truncated, #tags")
-    assert (bench.values[":status"], bench.values[":sequencer"]) == ({"S": "recorded"}, {"S": SEQUENCER})
+    assert bench.written["status"] == update.outcome
+    assert bench.written["sequencer"] == "05"
+    assert bench.written["recorded_at"] == "2999-01-01T00:00:00.000001Z"
 
 
-def test_rejected_upload_sets_its_errors_and_leaves_what_was_accepted(bench: Bench) -> None:
-    assert bench.record(replace(BAD, errors_truncated=True), None) is WriteResult.WRITTEN
-    assert "#config" not in bench.update
-    assert "#source" not in bench.update
-    assert "REMOVE" not in bench.update
-    assert bench.values[":status"] == {"S": "rejected"}
-    assert bench.values[":errors_truncated"] == {"BOOL": True}
-    assert bench.values[":errors"] == {
-        "L": [{"M": {"path": {"S": "/name"}, "message": {"S": "expected a string, found an integer"}}}]
+def test_unsettled_record_that_changed_under_the_settling_write_changed(bench: WritesBench) -> None:
+    unsettled = record("05", "rejected", FILE_IS_MISSING)
+    assert bench.write(ACCEPTED, unsettled, record("05")) is WriteResult.CHANGED
+    assert len(bench.writes) == 2
+
+
+def test_accepted_upload_fills_in_what_a_rejected_newer_one_left_out(bench: WritesBench) -> None:
+    assert bench.write(ACCEPTED, record("06", "rejected", NAME_IS_WRONG)) is WriteResult.STALE
+    assert bench.condition == (
+        "#sequencer > :sequencer AND (attribute_not_exists(#source) OR #source.#sequencer < :sequencer)"
+    )
+    assert bench.writes[1]["ExpressionAttributeValues"][":sequencer"] == {"S": "05"}
+    written = bench.written
+    del written["recorded_at"]
+    assert written == {"config": {"x": 1}, "source": {"etag": "e5", "sequencer": "05"}, "name": "n", "tags": None}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "result"),
+    [
+        (record("06", "rejected", NAME_IS_WRONG, source={"etag": "e5b", "sequencer": "055"}), WriteResult.STALE),
+        (record("07", source={"etag": "e7", "sequencer": "07"}), WriteResult.STALE),
+        ({}, WriteResult.CHANGED),
+        (record(None, "rejected", NAME_IS_WRONG), WriteResult.INCOMPARABLE),
+        (record(None, source={"etag": "e7", "sequencer": "07"}), WriteResult.INCOMPARABLE),
+        (record("06", "rejected", NAME_IS_WRONG, source={"etag": "e4"}), WriteResult.INCOMPARABLE),
+    ],
+    ids=[
+        "a newer source",
+        "a newer accepted upload",
+        "no record",
+        "a record that lost its sequencer",
+        "an accepted record that lost its sequencer",
+        "a source without a sequencer",
+    ],
+)
+def test_refused_fill_in(bench: WritesBench, refusal: dict[str, Any], result: WriteResult) -> None:
+    assert bench.write(ACCEPTED, record("06", "rejected", NAME_IS_WRONG), refusal) is result
+    assert len(bench.writes) == 2
+
+
+def test_record_is_replaced_only_where_there_still_is_none(bench: WritesBench) -> None:
+    assert replace_record(bench.table, None, replace(ACCEPTED, sequencer=None))
+    assert bench.condition == "attribute_not_exists(#organisation_id)"
+    assert bench.written["sequencer"] is None
+    assert ":sequencer" not in bench.writes[0]["ExpressionAttributeValues"]
+
+
+def test_record_is_replaced_only_if_it_is_still_the_one_that_was_seen(bench: WritesBench) -> None:
+    seen = state(record(None, "rejected", NAME_IS_WRONG, recorded_at="2999-01-01T00:00:00.000000Z"))
+    assert replace_record(bench.table, seen, ACCEPTED)
+    assert bench.condition == record_is(seen).expression
+    assert bench.written["status"] == "recorded"
+    assert bench.written["recorded_at"] == "2999-01-01T00:00:00.000001Z"
+
+
+def test_source_is_replaced_without_the_verdict_on_the_latest_upload(bench: WritesBench) -> None:
+    seen = state(record("06", "rejected", NAME_IS_WRONG, recorded_at="2999-01-01T00:00:00.000000Z"))
+    assert replace_source(bench.table, seen, RUN, {"config": {"x": 1}, "tags": None})
+    assert bench.condition == record_is(seen).expression
+    assert bench.written == {
+        "config": {"x": 1},
+        "recorded_at": "2999-01-01T00:00:00.000001Z",
+        "tags": None,
+        "sequencer": None,
     }
 
 
-def test_upload_without_a_version_removes_that_of_an_earlier_one(bench: Bench) -> None:
-    bench.record(replace(BAD, version=ObjectVersion(None, "e")), None)
-    assert bench.update.endswith("REMOVE #errors_truncated, #version_id")
-
-
-@pytest.mark.parametrize(
-    ("update", "met", "result"),
-    [
-        (GOOD, record(sequencer="06"), WriteResult.STALE),
-        (BAD, record("rejected", "06", WRONG_NAME), WriteResult.STALE),
-        (GOOD, record(sequencer=SEQUENCER), WriteResult.DUPLICATE),
-        (BAD, record("rejected", SEQUENCER, WRONG_NAME), WriteResult.DUPLICATE),
-        (GOOD, record("rejected", SEQUENCER, WRONG_NAME), WriteResult.DUPLICATE),
-        (GOOD, record("rejected", SEQUENCER, MISSING_FILE, WRONG_NAME), WriteResult.DUPLICATE),
-        (INCOMPLETE, record("recorded", SEQUENCER), WriteResult.DUPLICATE),
-        (INCOMPLETE, record("rejected", SEQUENCER, MISSING_FILE), WriteResult.DUPLICATE),
-        (GOOD, record(sequencer=None), WriteResult.INCOMPARABLE),
-        (GOOD, record(sequencer=SEQUENCER, version_id="v0"), WriteResult.INCOMPARABLE),
-        (GOOD, record(sequencer=SEQUENCER, etag="e0"), WriteResult.INCOMPARABLE),
-        (GOOD, {}, WriteResult.CHANGED),
-        (GOOD, record(sequencer="04"), WriteResult.CHANGED),
-    ],
-    ids=[
-        "newer",
-        "newer, both rejected",
-        "same upload",
-        "same upload, rejected",
-        "settled",
-        "settled, though a file is missing",
-        "accepted already",
-        "same files missing",
-        "record without a sequencer",
-        "equal sequencer of another version",
-        "equal sequencer of another entity tag",
-        "record deleted meanwhile",
-        "record replaced meanwhile",
-    ],
-)
-def test_refused_upload_is_not_written_a_second_time(
-    bench: Bench, update: RecordUpdate, met: Any, result: WriteResult
-) -> None:
-    assert bench.record(update, met) is result
-    assert bench.conditions == [IS_FIRST_OR_NEWER]
-
-
-@pytest.mark.parametrize("update", [GOOD, replace(INCOMPLETE, errors=(OTHER_FILE,)), BAD])
-@pytest.mark.parametrize(
-    ("second", "result"), [(None, WriteResult.WRITTEN), (record(sequencer="06"), WriteResult.CHANGED)]
-)
-def test_another_verdict_settles_an_upload_that_lacked_files(
-    bench: Bench, update: RecordUpdate, second: Any, result: WriteResult
-) -> None:
-    met = record("rejected", SEQUENCER, MISSING_FILE, recorded_at="2999-01-01T00:00:00.000000Z")
-    assert bench.record(update, met, second) is result
-    assert "#recorded_at = :seen_recorded_at" in bench.conditions[1]
-    assert "#sequencer = :seen_sequencer" in bench.conditions[1]
-    assert bench.values[":recorded_at"] == {"S": "2999-01-01T00:00:00.000001Z"}
-
-
-@pytest.mark.parametrize(
-    ("second", "result"),
-    [
-        (None, WriteResult.STALE),
-        (record("rejected", "06", WRONG_NAME, source=source(etag="e1", sequencer="05")), WriteResult.STALE),
-        (record("recorded", "07"), WriteResult.STALE),
-        (record("rejected", None, WRONG_NAME), WriteResult.INCOMPARABLE),
-        (record("rejected", "06", WRONG_NAME, source=source(etag="e1")), WriteResult.INCOMPARABLE),
-        ({}, WriteResult.CHANGED),
-    ],
-    ids=[
-        "filled in",
-        "has a newer source",
-        "a newer one is accepted",
-        "record lost its sequencer",
-        "source without a sequencer",
-        "record deleted meanwhile",
-    ],
-)
-def test_accepted_upload_that_comes_after_a_rejected_newer_one_is_filled_in(
-    bench: Bench, second: Any, result: WriteResult
-) -> None:
-    assert bench.record(GOOD, record("rejected", "06", WRONG_NAME), second) is result
-    assert bench.conditions == [IS_FIRST_OR_NEWER, FILLS_IN]
-    assert bench.update == (
-        "SET #config = :config, #config_sha256 = :config_sha256, #source = :source, #recorded_at = :recorded_at, "
-        "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
-    )
-
-
-@pytest.mark.parametrize(("met", "is_written"), [(None, True), (record(), False)])
-def test_record_is_replaced_only_if_there_is_still_none(bench: Bench, met: Any, *, is_written: bool) -> None:
-    assert replace_record(bench.meet(met), None, replace(GOOD, sequencer=None)) is is_written
-    assert bench.conditions == ["attribute_not_exists(#organisation_id)"]
-    assert bench.update.endswith("REMOVE #errors, #errors_truncated, #sequencer, #tags")
-
-
-@pytest.mark.parametrize(("met", "is_written"), [(None, True), (record(), False)])
-def test_record_is_replaced_only_if_it_is_still_the_one_that_was_seen(
-    bench: Bench, met: Any, *, is_written: bool
-) -> None:
-    seen = RecordState.of(record("rejected", "04", source=source(etag="e1")))
-    assert replace_record(bench.meet(met), seen, GOOD) is is_written
-    assert bench.conditions == [
-        "#recorded_at = :seen_recorded_at AND #status = :seen_status AND #sequencer = :seen_sequencer AND "
-        "attribute_not_exists(#uploaded_at) AND #version_id = :seen_version_id AND #etag = :seen_etag AND "
-        "attribute_not_exists(#source.#version_id) AND #source.#etag = :seen_source_etag AND "
-        "attribute_not_exists(#source.#sequencer)"
-    ]
-    assert bench.values[":seen_source_etag"] == {"S": "e1"}
-    assert bench.values[":recorded_at"]["S"] > "2026-11-20T08:59:59.000000Z"
-
-
-@pytest.mark.parametrize(("met", "is_written"), [(None, True), (record(), False)])
-def test_source_is_replaced_beside_the_verdict_on_the_latest_upload(
-    bench: Bench, met: Any, *, is_written: bool
-) -> None:
-    seen = RecordState.of(record("rejected", "06", WRONG_NAME))
-    assert replace_source(bench.meet(met), seen, GOOD.run, GOOD.accepted) is is_written
-    assert bench.update == (
-        "SET #config = :config, #config_sha256 = :config_sha256, #source = :source, #recorded_at = :recorded_at, "
-        "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags, #sequencer"
-    )
-
-
-def test_lost_answer_of_a_write_is_what_was_written(bench: Bench, mocker: MockerFixture) -> None:
-    """The SDK repeats the write, which then meets itself."""
-    mocker.patch("handler.runs._now", return_value="2026-11-20T09:00:00.000001Z")
-    own = record(
-        sequencer=SEQUENCER,
-        recorded_at="2026-11-20T09:00:00.000001Z",
-        uploaded_at=GOOD.uploaded_at,
-        bucket="b",
-        key="k",
-        config_sha256="h",
-        source=source(etag="e", sequencer=SEQUENCER),
-    )
-    assert bench.record(GOOD, own) is WriteResult.WRITTEN
-    mocker.patch("handler.runs._now", return_value="2026-11-20T09:00:00.000002Z")
-    assert bench.record(GOOD, own) is WriteResult.DUPLICATE
+@pytest.mark.parametrize("seen", [None, state(record("05"))], ids=["no record", "a record"])
+def test_replacement_of_a_record_that_changed_is_refused(bench: WritesBench, seen: RecordState | None) -> None:
+    bench.refusals = [record("06"), record("06")]
+    assert not replace_record(bench.table, seen, ACCEPTED)
+    assert not replace_source(bench.table, seen, RUN, ACCEPTED.accepted)

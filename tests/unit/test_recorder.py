@@ -1,76 +1,39 @@
-"""One upload to one outcome, over mocked clients of S3 and DynamoDB."""
+"""One object event to one outcome; sequenced events take one read and one write."""
 
 import functools
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
-from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
 from handler.config import build_model_config, load_settings
-from handler.domain import ObjectEvent, Outcome, Run
-from handler.errors import AWSCallError, ContentionError
-from handler.recorder import Recorder, Result
-from handler.runs import RunTable
+from handler.domain import Outcome
+from handler.errors import AWSCallError, ContentionError, FieldError
+from handler.recorder import Recorder
 from handler.s3 import S3
+from handler.verdict import Result
+from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, UPLOADED_AT, RecorderBench
 
-MODEL = {"model": {"name": "m", "version": "1"}}
 SEQUENCER = "0" * 31 + "5"
+HIGHER = "0" * 31 + "6"
+FILE_IS_MISSING = FieldError("/files/0/path", "no object late.csv below the run's prefix")
+INCOMPLETE_RECORD = {
+    "status": "rejected",
+    "errors": [{"path": FILE_IS_MISSING.path, "message": FILE_IS_MISSING.message}],
+}
 
 
-@pytest.fixture
-def recorder(s3_client: MagicMock, dynamodb_client: MagicMock) -> Recorder:
-    dynamodb_client.get_item.return_value = {}
-    return Recorder(load_settings(), S3(s3_client), RunTable("table", dynamodb_client))
-
-
-@pytest.fixture
-def upload(run: Run, metadata_key: str) -> Callable[..., ObjectEvent]:
-    def make(**fields: Any) -> ObjectEvent:
-        return ObjectEvent(
-            **{"bucket": "run-recorder-runs", "key": metadata_key, "run": run, "created": True, **fields}
-        )
-
-    return make
-
-
-@pytest.fixture
-def store(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Lets S3 answer with this document, every time anew."""
-
-    def put(document: Any = MODEL, **fields: Any) -> None:
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        s3_client.get_object.side_effect = lambda **_: get_object_response(body, **fields)
-
-    return put
-
-
-def values(dynamodb_client: MagicMock) -> dict[str, Any]:
-    written: dict[str, Any] = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
-    return written
-
-
-def errors(result: Result) -> dict[str, str]:
-    assert result.outcome is Outcome.REJECTED
-    return {error.path: error.message for error in result.errors}
-
-
-def test_model_config_may_be_that_of_another_environment(
-    s3_client: MagicMock, dynamodb_client: MagicMock, upload: Callable[..., ObjectEvent], store: Callable[..., None]
-) -> None:
-    store({})
-    dynamodb_client.get_item.return_value = {}
-    deployed = {"DEVELOPMENT": "true", "RUNS_BUCKET": "run-recorder-runs", "RUNS_TABLE": "t", "MODEL_NAME": "deployed"}
+def test_model_config_may_be_that_of_another_environment(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put({}, "v1")
+    deployed = {"DEVELOPMENT": "true", "RUNS_BUCKET": BUCKET, "RUNS_TABLE": "table", "MODEL_NAME": "deployed"}
     configure = functools.partial(build_model_config, env=deployed)
-    recorder = Recorder(load_settings(deployed), S3(s3_client), RunTable("t", dynamodb_client), configure)
-    assert recorder.handle(upload()).outcome is Outcome.RECORDED
-    model = values(dynamodb_client)[":config"]["M"]["model"]["M"]
-    assert model == {"name": {"S": "deployed"}, "version": {"S": "latest"}}
+    recorder = Recorder(load_settings(deployed), S3(recorder_bench.s3_client), recorder_bench.table, configure)
+    assert recorder.handle(recorder_bench.event()).outcome is Outcome.RECORDED
+    assert recorder_bench.written["config"]["model"] == {"name": "deployed", "version": "latest"}
 
 
 @pytest.mark.parametrize(
@@ -81,49 +44,44 @@ def test_model_config_may_be_that_of_another_environment(
         ({"run": None}, "not the key of a run's metadata.json"),
     ],
 )
-def test_what_is_no_upload_of_a_run_is_ignored_without_a_call(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    fields: dict[str, Any],
-    reason: str,
+@pytest.mark.parametrize("sequencer", [SEQUENCER, None])
+def test_event_of_anything_but_an_upload_of_a_run_is_ignored_without_a_call(
+    recorder_bench: RecorderBench, fields: dict[str, Any], reason: str, sequencer: str | None
 ) -> None:
-    assert recorder.handle(upload(sequencer=SEQUENCER, **fields)) == Result(Outcome.IGNORED, reason=reason)
-    assert s3_client.method_calls == []
-    assert dynamodb_client.method_calls == []
+    assert recorder_bench.handle(sequencer=sequencer, **fields) == Result(Outcome.IGNORED, reason=reason)
+    assert recorder_bench.s3_client.method_calls == []
+    assert recorder_bench.dynamodb_client.method_calls == []
 
 
-def test_sequenced_upload_takes_one_read_and_one_write(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    metadata_key: str,
-) -> None:
-    store(VersionId="v1")
-    assert recorder.handle(upload(sequencer=SEQUENCER, version_id="v1")) == Result(Outcome.RECORDED)
-    s3_client.get_object.assert_called_once_with(Bucket="run-recorder-runs", Key=metadata_key, VersionId="v1")
-    assert [call[0] for call in s3_client.method_calls] == ["get_object"]
-    assert [call[0] for call in dynamodb_client.method_calls] == ["update_item"]
+def test_sequenced_upload_takes_one_read_and_one_write(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.RECORDED)
+    recorder_bench.s3_client.get_object.assert_called_once_with(Bucket=BUCKET, Key=KEY, VersionId="v1")
+    assert [call[0] for call in recorder_bench.s3_client.method_calls] == ["get_object"]
+    assert [call[0] for call in recorder_bench.dynamodb_client.method_calls] == ["update_item"]
 
 
-def test_record_holds_the_config_its_hash_and_its_source(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], dynamodb_client: MagicMock
-) -> None:
+def test_sequenced_upload_that_is_rejected_takes_one_read_and_one_write(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(BAD, "v1")
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1").outcome is Outcome.REJECTED
+    assert recorder_bench.written["sequencer"] == SEQUENCER
+    assert [call[0] for call in recorder_bench.s3_client.method_calls] == ["get_object"]
+    assert [call[0] for call in recorder_bench.dynamodb_client.method_calls] == ["update_item"]
+
+
+def test_record_holds_the_config_its_hash_and_its_source(recorder_bench: RecorderBench) -> None:
     body = b'{"model": {"name": "m", "version": "1"}, "parameters": {"b": 1.50, "a": "\xc3\xa9"}, "tags": {}}'
-    store(body, VersionId="v1")
-    recorder.handle(upload(sequencer=SEQUENCER, version_id="v1"))
-    written = values(dynamodb_client)
+    recorder_bench.put(body, "v1", "etag")
+    recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    values = recorder_bench.writes[0]["ExpressionAttributeValues"]
     canonical = (
         '{"environment":"production","input":"s3://run-recorder-runs/runs/acme/run-0001/",'
         '"model":{"name":"m","version":"1"},"output":"s3://results/results/acme/run-0001/",'
         '"parameters":{"a":"é","b":1.5}}'
     )
-    assert written[":config_sha256"] == {"S": hashlib.sha256(canonical.encode()).hexdigest()}
-    assert written[":config"]["M"]["parameters"] == {"M": {"a": {"S": "é"}, "b": {"N": "1.5"}}}
-    assert written[":source"] == {
+    assert values[":config_sha256"] == {"S": hashlib.sha256(canonical.encode()).hexdigest()}
+    assert values[":config"]["M"]["parameters"] == {"M": {"a": {"S": "é"}, "b": {"N": "1.5"}}}
+    assert values[":source"] == {
         "M": {
             "version_id": {"S": "v1"},
             "etag": {"S": "etag"},
@@ -132,290 +90,141 @@ def test_record_holds_the_config_its_hash_and_its_source(
             "sha256": {"S": hashlib.sha256(body).hexdigest()},
         }
     }
-    assert written[":tags"] == {"M": {}}
+    assert values[":tags"] == {"M": {}}
 
 
-@pytest.mark.parametrize("answer", [{"VersionId": "v2"}, {"VersionId": "v1", "ETag": '"other"'}, {}])
-def test_answer_with_another_object_than_the_event_names_is_not_recorded(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    answer: dict[str, str],
-) -> None:
-    store(**answer)
-    with pytest.raises(AWSCallError, match="was answered with"):
-        recorder.handle(upload(sequencer=SEQUENCER, version_id="v1", etag="etag"))
-    dynamodb_client.update_item.assert_not_called()
-
-
-def test_object_without_a_version_may_have_been_overwritten_since_the_event(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], dynamodb_client: MagicMock
-) -> None:
-    store(ETag='"newer"')
-    assert recorder.handle(upload(sequencer=SEQUENCER, etag="older")) == Result(Outcome.RECORDED)
-    assert values(dynamodb_client)[":etag"] == {"S": "newer"}
-
-
-@pytest.mark.parametrize("sequencer", [SEQUENCER, None])
-def test_upload_that_is_gone_is_ignored(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    sequencer: str | None,
-) -> None:
-    s3_client.get_object.side_effect = client_error("NoSuchKey")
-    result = recorder.handle(upload(sequencer=sequencer))
-    assert result == Result(Outcome.IGNORED, reason="the object or this version of it is gone")
-    dynamodb_client.update_item.assert_not_called()
-
-
-def test_document_over_1_mib_is_rejected_unread(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
-) -> None:
-    store(ContentLength=1_048_577)
-    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {"": "1048577 bytes; at most 1048576 are read"}
-
-
-def test_document_that_is_not_json_is_rejected(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
-) -> None:
-    store(b"{")
-    assert list(errors(recorder.handle(upload(sequencer=SEQUENCER)))) == [""]
-
-
-def test_document_of_1_mib_is_read(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
-) -> None:
-    store(json.dumps(MODEL).encode().ljust(1_048_576))
-    assert recorder.handle(upload(sequencer=SEQUENCER)).outcome is Outcome.RECORDED
-
-
-def test_errors_of_the_document_its_files_and_its_model_come_at_once(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
-) -> None:
-    store(
-        {
-            "name": 1,
-            "model": {"name": "m"},
-            "files": [{"path": "a", "size": 1}, {"path": "b"}, {"path": "c", "size": 3}, {"path": "d", "size": -1}],
-        }
-    )
-    prefix = "runs/acme/run-0001/"
-    listed = [{"Key": prefix + "a", "Size": 2}, {"Key": prefix + "c", "Size": 3}, {"Key": prefix + "d", "Size": 1}]
-    s3_client.list_objects_v2.return_value = {"IsTruncated": False, "Contents": listed}
-    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
-        "/name": "expected a string, found an integer",
-        "/files/3/size": "expected at least 0",
-        "/files/0/size": "the object has 2 bytes, not 1",
-        "/files/1/path": "no object b below the run's prefix",
-        "/model/version": "production needs a pinned version, other than 'latest'",
-    }
-
-
-def test_model_that_is_wrong_in_itself_is_not_missing_as_well(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None]
-) -> None:
-    store({"model": {"name": 1}})
-    assert errors(recorder.handle(upload(sequencer=SEQUENCER))) == {
-        "/model/name": "expected a string, found an integer"
-    }
-
-
-@pytest.mark.parametrize(("files", "is_truncated"), [(50, True), (20, True), (19, False)])
-def test_first_20_errors_are_recorded(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    files: int,
-    *,
-    is_truncated: bool,
-) -> None:
-    store({"name": 1, "files": [{"path": f"{index}"} for index in range(files)], **MODEL})
-    s3_client.list_objects_v2.return_value = {"IsTruncated": False}
-    result = recorder.handle(upload(sequencer=SEQUENCER))
-    assert [error.path for error in result.errors] == ["/name", *(f"/files/{index}/path" for index in range(19))]
-    assert result.errors_truncated is is_truncated
-    assert values(dynamodb_client).get(":errors_truncated") == ({"BOOL": True} if is_truncated else None)
-
-
-def test_files_are_not_listed_for_errors_that_would_be_left_out(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
-) -> None:
-    store({"tags": dict.fromkeys(map(str, range(21)), 1), "files": [{"path": "a"}]})
-    result = recorder.handle(upload(sequencer=SEQUENCER))
-    assert (len(result.errors), result.errors_truncated) == (20, True)
-    s3_client.list_objects_v2.assert_not_called()
-
-
-def test_errors_of_files_come_last(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], s3_client: MagicMock
-) -> None:
-    """So that the first 20 show whether anything else is wrong."""
-    store({"files": [{"path": ".."}, {"path": "a"}], "run_id": "other"})
-    s3_client.list_objects_v2.return_value = {"IsTruncated": False}
-    paths = [error.path for error in recorder.handle(upload(sequencer=SEQUENCER)).errors]
-    assert paths == ["/run_id", "/model", "/files/0/path", "/files/1/path"]
-
-
-@pytest.mark.parametrize(("length", "outcome"), [(390_000, Outcome.RECORDED), (393_216, Outcome.REJECTED)])
-def test_record_over_the_item_size_is_rejected(
-    recorder: Recorder, upload: Callable[..., ObjectEvent], store: Callable[..., None], length: int, outcome: Outcome
-) -> None:
-    store({**MODEL, "parameters": {"p": "x" * length}})
-    result = recorder.handle(upload(sequencer=SEQUENCER))
-    assert result.outcome is outcome
-    assert all("of the record, which holds 393216" in error.message for error in result.errors)
-
-
-def test_unsequenced_upload_reads_the_record_before_the_object(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    metadata_key: str,
-) -> None:
-    order = []
-    store(VersionId="v2")
-    answer = s3_client.get_object.side_effect
-    s3_client.get_object.side_effect = lambda **call: order.append("object") or answer(**call)
-    dynamodb_client.get_item.side_effect = lambda **_: order.append("record") or {}
-    assert recorder.handle(upload(version_id="v2")).outcome is Outcome.RECORDED
-    assert order == ["record", "object"]
-    s3_client.get_object.assert_called_once_with(Bucket="run-recorder-runs", Key=metadata_key)
-
-
-def seen(version_id: str = "v1", etag: str = "e1") -> dict[str, Any]:
-    return {
-        "Item": {
-            "status": {"S": "recorded"},
-            "recorded_at": {"S": "2026-11-20T08:30:01.000000Z"},
-            "etag": {"S": etag},
-            "version_id": {"S": version_id},
-        }
-    }
-
-
-def test_swap_starts_over_when_the_record_changed(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-) -> None:
-    store(VersionId="v3")
-    dynamodb_client.get_item.side_effect = [{}, seen("v1"), seen("v2")]
-    failure = client_error("ConditionalCheckFailedException", **seen("v2"))
-    dynamodb_client.update_item.side_effect = [failure, failure, {}]
-    assert recorder.handle(upload()).outcome is Outcome.RECORDED
-    assert dynamodb_client.update_item.call_count == 3
-
-
-def test_swap_gives_up_to_be_delivered_again(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-) -> None:
-    store()
-    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException")
-    with pytest.raises(ContentionError, match="changed under each of 10 attempts"):
-        recorder.handle(upload())
-
-
-@pytest.mark.parametrize(
-    ("recorded", "outcome"),
-    [
-        (seen("v1", "etag"), Outcome.DUPLICATE),
-        (seen("v0", "etag"), Outcome.RECORDED),
-        (seen("v1", "e0"), Outcome.RECORDED),
-    ],
-)
-def test_same_version_and_entity_tag_as_the_record_is_a_duplicate(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    recorded: dict[str, Any],
-    outcome: Outcome,
-) -> None:
-    store(VersionId="v1")
-    dynamodb_client.get_item.return_value = recorded
-    assert recorder.handle(upload()).outcome is outcome
-
-
-@pytest.mark.parametrize(
-    ("recorded_upload", "outcome"),
-    [("2026-11-20T08:30:00Z", Outcome.DUPLICATE), ("2026-11-20T08:29:59Z", Outcome.RECORDED)],
-)
-def test_same_bytes_uploaded_again_without_versions_move_the_record_on(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    recorded_upload: str,
-    outcome: Outcome,
-) -> None:
-    """Or an invocation that holds what was uploaded in between could still write it."""
-    store()
-    item = {
-        "status": "recorded",
-        "recorded_at": "2026-11-20T08:30:01.000000Z",
+def test_record_states_where_the_upload_is_and_when_s3_stored_it(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1", "etag", UPLOADED_AT + timedelta(microseconds=999_999))
+    recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    written = recorder_bench.written
+    assert {name: written[name] for name in ("bucket", "key", "version_id", "etag", "uploaded_at")} == {
+        "bucket": BUCKET,
+        "key": KEY,
+        "version_id": "v1",
         "etag": "etag",
-        "uploaded_at": recorded_upload,
+        "uploaded_at": "2026-11-20T08:30:00Z",
     }
-    dynamodb_client.get_item.return_value = {"Item": {name: {"S": value} for name, value in item.items()}}
-    assert recorder.handle(upload()).outcome is outcome
-    assert dynamodb_client.update_item.call_count == (outcome is Outcome.RECORDED)
 
 
 @pytest.mark.parametrize(
-    ("named", "stored", "expected"),
-    [
-        ({"version_id": "v1", "etag": "other"}, {"VersionId": "v1"}, SEQUENCER),
-        ({"version_id": "v0", "etag": "etag"}, {"VersionId": "v1"}, None),
-        ({"etag": "etag"}, {"VersionId": "v1"}, None),
-        ({"version_id": "v1", "etag": "etag"}, {}, None),
-        ({"etag": "etag"}, {}, SEQUENCER),
-        ({"etag": "other"}, {}, None),
-        ({}, {}, None),
-    ],
+    "answer",
+    [{"version_id": "v2", "etag": "etag"}, {"version_id": "v1", "etag": "other"}, {"etag": "etag"}],
+    ids=["other version", "other entity tag", "no version"],
 )
-def test_sequencer_is_kept_if_the_event_named_the_object_that_was_read(
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    s3_client: MagicMock,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    named: dict[str, str],
-    stored: dict[str, str],
-    expected: str | None,
+def test_answer_with_another_object_than_the_event_names_is_not_recorded(
+    recorder_bench: RecorderBench, answer: dict[str, str]
 ) -> None:
-    """A sequenced event that meets a record without a sequencer."""
-    store(**stored)
-    answer = s3_client.get_object.side_effect
+    recorder_bench.put(GOOD, **answer)
+    get_object = recorder_bench.s3_client.get_object
+    get_any_object = get_object.side_effect
+    get_object.side_effect = lambda VersionId, **request: get_any_object(**request)  # noqa: ARG005, N803
+    with pytest.raises(AWSCallError, match="was answered with"):
+        recorder_bench.handle(sequencer=SEQUENCER, version_id="v1", etag="etag")
+    assert recorder_bench.writes == []
 
-    def get_object(**call: str) -> dict[str, Any]:
-        other = {"VersionId": call["VersionId"], "ETag": named["etag"]} if "VersionId" in call else {}
-        return {**answer(**call), **other}
 
-    s3_client.get_object.side_effect = get_object
-    without_sequencer = seen("v9", "e9")
-    dynamodb_client.get_item.return_value = without_sequencer
-    failure = client_error("ConditionalCheckFailedException", **without_sequencer)
-    dynamodb_client.update_item.side_effect = [failure, {}]
-    result = recorder.handle(upload(sequencer=SEQUENCER, **named))
-    assert Outcome.RECORDED in (result.outcome, result.newer and result.newer.outcome)
-    written = values(dynamodb_client)
-    assert written.get(":sequencer") == ({"S": expected} if expected else None)
-    assert written[":source"]["M"].get("sequencer") == ({"S": expected} if expected else None)
+def test_object_without_a_version_may_have_been_overwritten_since_the_event(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, etag="newer")
+    assert recorder_bench.handle(sequencer=SEQUENCER, etag="older") == Result(Outcome.RECORDED)
+    assert (recorder_bench.written["etag"], recorder_bench.written["version_id"]) == ("newer", None)
+
+
+@pytest.mark.parametrize("event", [{}, {"version_id": "v0"}], ids=["current object", "version"])
+def test_sequenced_upload_that_is_gone_is_ignored(recorder_bench: RecorderBench, event: dict[str, str]) -> None:
+    if event:
+        recorder_bench.put(GOOD, "v1")
+    result = recorder_bench.handle(sequencer=SEQUENCER, **event)
+    assert result == Result(Outcome.IGNORED, reason="the object or this version of it is gone")
+    assert recorder_bench.writes == []
+
+
+def test_sequenced_event_without_a_version_reads_below_a_delete_marker(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.bucket.put_delete_marker("d1")
+    assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.RECORDED)
+    assert recorder_bench.written["version_id"] == "v1"
+
+
+def test_document_over_1_mib_is_rejected_unread(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(json.dumps(GOOD).encode().ljust(1_048_577), "v1")
+    error = FieldError("", "1048577 bytes; at most 1048576 are read")
+    assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.REJECTED, (error,))
+
+
+def test_document_of_1_mib_is_read(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(json.dumps(GOOD).encode().ljust(1_048_576), "v1")
+    assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.RECORDED)
+
+
+def test_errors_that_are_reported_are_those_that_are_recorded(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put({"tags": {f"t{index}": index for index in range(30)}}, "v1")
+    result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    assert (result.outcome, len(result.errors), result.errors_truncated) == (Outcome.REJECTED, 20, True)
+    assert recorder_bench.written["errors"] == [
+        {"path": error.path, "message": error.message} for error in result.errors
+    ]
+    assert recorder_bench.written["errors_truncated"] is True
+
+
+def test_event_that_is_delivered_again_is_a_duplicate(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER)]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.DUPLICATE)
+    assert len(recorder_bench.writes) == 1
+
+
+def test_event_of_an_upload_before_the_one_of_the_record_is_stale(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v2", sequencer=HIGHER)]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.STALE)
+    assert len(recorder_bench.writes) == 1
+
+
+def test_incomplete_upload_whose_files_are_there_now_is_recorded(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.bucket.put_file("runs/acme/run-0001/late.csv")
+    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD)]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.RECORDED)
+    assert recorder_bench.written["status"] == "recorded"
+    assert recorder_bench.reads == 0
+
+
+def test_incomplete_upload_whose_files_are_still_missing_is_a_duplicate(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD)]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.DUPLICATE)
+    assert len(recorder_bench.writes) == 1
+
+
+def test_fill_in_that_meets_a_record_without_a_sequencer_turns_to_the_order_of_the_bucket(
+    recorder_bench: RecorderBench,
+) -> None:
+    """A back-fill recorded the rejected upload v2 between the two writes for v1."""
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(BAD, "v2")
+    rejected = {"status": "rejected", "errors": [{"path": "/name", "message": "…"}]}
+    without_sequencer = recorder_bench.show("v2", **rejected)
+    recorder_bench.refusals = [{**without_sequencer, "sequencer": HIGHER}, without_sequencer]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.STALE)
+    assert recorder_bench.written["source"]["version_id"] == "v1"
+    assert len(recorder_bench.writes) == 3
+    assert recorder_bench.bucket.reads == ["v1", None]
+
+
+def test_write_starts_over_where_the_record_changed_and_reads_nothing_again(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.refusals = [{}, recorder_bench.show("v0", sequencer="0" * 31 + "4")]
+    assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.RECORDED)
+    assert len(recorder_bench.writes) == 3
+    assert recorder_bench.bucket.reads == ["v1"]
+
+
+def test_write_ends_after_10_attempts_so_that_the_event_is_delivered_again(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.refusals = [recorder_bench.show("v0", sequencer="0" * 31 + "4")] * 11
+    with pytest.raises(ContentionError, match="acme/run-0001/ changed under each of 10 attempts to write it"):
+        recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    assert len(recorder_bench.writes) == 10
 
 
 @pytest.fixture
@@ -423,37 +232,34 @@ def patience(mocker: MockerFixture) -> None:
     mocker.patch("handler.recorder._PATIENCE", 300)
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("sequencer", [SEQUENCER, None])
-def test_large_documents_take_turns_and_others_do_not_wait(
-    patience: None,  # noqa: ARG001
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-    sequencer: str | None,
+def test_large_documents_are_written_one_at_a_time_and_others_do_not_wait(
+    recorder_bench: RecorderBench, sequencer: str | None
 ) -> None:
     written: list[str] = []
     others: list[threading.Thread] = []
 
     def handle(name: str, size: int) -> threading.Thread:
-        store(json.dumps(MODEL).encode().ljust(size))
-        thread = threading.Thread(target=recorder.handle, args=(upload(key=name, sequencer=sequencer),))
+        recorder_bench.put(json.dumps(GOOD).encode().ljust(size), etag=name)
+        event = recorder_bench.event(key=f"runs/{name}", sequencer=sequencer)
+        thread = threading.Thread(target=recorder_bench.recorder.handle, args=(event,))
         thread.start()
         return thread
 
     def write(ExpressionAttributeValues: dict[str, Any], **_: object) -> dict[str, Any]:  # noqa: N803 - boto3's name
         name = ExpressionAttributeValues[":key"]["S"]
-        if name == "first":
+        if name == "runs/first":
             handle("small", 1000).join(timeout=300)
             others.append(handle("second", 100_000))
             others[0].join(timeout=1)
         written.append(name)
         return {}
 
-    dynamodb_client.update_item.side_effect = write
+    recorder_bench.dynamodb_client.update_item.side_effect = write
     handle("first", 100_000).join(timeout=300)
     others[0].join(timeout=300)
-    assert written == ["small", "first", "second"]
+    assert written == ["runs/small", "runs/first", "runs/second"]
 
 
 @pytest.fixture
@@ -461,14 +267,9 @@ def impatience(mocker: MockerFixture) -> None:
     mocker.patch("handler.recorder._PATIENCE", 0.1)
 
 
-def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
-    impatience: None,  # noqa: ARG001
-    recorder: Recorder,
-    upload: Callable[..., ObjectEvent],
-    store: Callable[..., None],
-    dynamodb_client: MagicMock,
-) -> None:
-    store(json.dumps(MODEL).encode().ljust(100_000))
+@pytest.mark.usefixtures("impatience")
+def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(json.dumps(GOOD).encode().ljust(100_000), "v1")
     hangs, over = threading.Event(), threading.Event()
 
     def write(**_: object) -> dict[str, Any]:
@@ -477,11 +278,11 @@ def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(
             over.wait(timeout=300)
         return {}
 
-    dynamodb_client.update_item.side_effect = write
-    hanging = threading.Thread(target=recorder.handle, args=(upload(sequencer=SEQUENCER),))
+    recorder_bench.dynamodb_client.update_item.side_effect = write
+    hanging = threading.Thread(target=recorder_bench.handle, kwargs={"sequencer": SEQUENCER})
     hanging.start()
     assert hangs.wait(timeout=300)
-    assert recorder.handle(upload(sequencer=SEQUENCER)) == Result(Outcome.RECORDED)
+    assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.RECORDED)
     assert hanging.is_alive()
     over.set()
     hanging.join()

@@ -1,4 +1,4 @@
-"""The table's calls, exactly. The integration tests show that DynamoDB takes them."""
+"""The table's calls, exactly; that DynamoDB takes them is shown by the integration tests."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,11 +15,12 @@ from handler.errors import AWSCallError
 from handler.record_state import Condition, RecordState
 from handler.runs import Refusal, RunTable
 
-UPLOADED_AT = "2026-11-20T08:30:00Z"
 NOW = "2026-11-20T09:00:00.000001Z"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb.example")
 NOT_UTF8 = UnicodeDecodeError("utf-8", b"\xc3", 0, 1, "unexpected end of data")
 KEY = {"organisation_id": {"S": "acme"}, "run_id": {"S": "run-0001"}}
+CONDITION = Condition("#source.#sequencer < :sequencer", {":sequencer": {"S": "06"}})
+ATTRIBUTES = {"etag": "e", "config": {"x": Decimal("0.10")}, "source": {"etag": "e", "size": 2}, "tags": None}
 
 
 @pytest.fixture(autouse=True)
@@ -32,143 +33,59 @@ def table(dynamodb_client: MagicMock) -> RunTable:
     return RunTable("table", dynamodb_client)
 
 
+@pytest.fixture
+def refuse(dynamodb_client: MagicMock, client_error: Callable[..., ClientError]) -> Callable[..., None]:
+    """Lets DynamoDB refuse every write: with the item it met, or without one."""
+
+    def refuse(item: dict[str, Any] | None = None, *, read: dict[str, Any] | None = None) -> None:
+        response = {"Item": item} if item else {}
+        dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException", **response)
+        dynamodb_client.get_item.return_value = {"Item": read} if read else {}
+
+    return refuse
+
+
+def written_item(**changes: Any) -> dict[str, Any]:
+    """Return the item that a write of `ATTRIBUTES` leaves, as DynamoDB spells it."""
+    item = {
+        **KEY,
+        "etag": {"S": "e"},
+        "config": {"M": {"x": {"N": "0.1"}}},
+        "source": {"M": {"etag": {"S": "e"}, "size": {"N": "2"}}},
+        "recorded_at": {"S": NOW},
+        "first_recorded_at": {"S": NOW},
+    }
+    return item | changes
+
+
 def test_client_is_made_when_none_is_given(mocker: MockerFixture) -> None:
     make_client = mocker.patch("boto3.client", autospec=True)
     assert RunTable("table").client is make_client.return_value
     make_client.assert_called_once_with("dynamodb")
 
 
-ATTRIBUTES = {"status": "recorded", "config": {"x": Decimal("0.1")}, "source": {"size": 3}, "tags": None}
-CONDITION = Condition("#sequencer < :sequencer", {":sequencer": {"S": "05"}})
-WRITTEN = {
-    "status": {"S": "recorded"},
-    "config": {"M": {"x": {"N": "0.1"}}},
-    "source": {"M": {"size": {"N": "3"}}},
-    "recorded_at": {"S": NOW},
-}
+def test_client_can_be_given(mocker: MockerFixture, dynamodb_client: MagicMock) -> None:
+    make_client = mocker.patch("boto3.client", autospec=True)
+    assert RunTable("table", dynamodb_client).client is dynamodb_client
+    make_client.assert_not_called()
 
 
-def test_attributes_are_set_or_removed_if_the_condition_holds(
-    table: RunTable, run: Run, dynamodb_client: MagicMock
-) -> None:
-    assert table.write(run, ATTRIBUTES, CONDITION) is None
-    dynamodb_client.update_item.assert_called_once_with(
-        TableName="table",
-        Key=KEY,
-        UpdateExpression=(
-            "SET #status = :status, #config = :config, #source = :source, #recorded_at = :recorded_at, "
-            "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
-        ),
-        ConditionExpression="#sequencer < :sequencer",
-        ExpressionAttributeNames={
-            f"#{name}": name
-            for name in ["status", "config", "source", "recorded_at", "first_recorded_at", "tags", "sequencer"]
-        },
-        ExpressionAttributeValues={
-            ":status": {"S": "recorded"},
-            ":config": {"M": {"x": {"N": "0.1"}}},
-            ":source": {"M": {"size": {"N": "3"}}},
-            ":recorded_at": {"S": NOW},
-            ":sequencer": {"S": "05"},
-        },
-        ReturnValuesOnConditionCheckFailure="ALL_OLD",
-    )
-    dynamodb_client.get_item.assert_not_called()
-
-
-def test_nothing_is_removed_if_every_attribute_has_a_value(
-    table: RunTable, run: Run, dynamodb_client: MagicMock
-) -> None:
-    table.write(run, {"status": "rejected"}, CONDITION)
-    assert "REMOVE" not in dynamodb_client.update_item.call_args.kwargs["UpdateExpression"]
-
-
-def test_write_is_later_than_the_one_before_whatever_the_clock_says(
-    table: RunTable, run: Run, dynamodb_client: MagicMock
-) -> None:
-    table.write(run, ATTRIBUTES, CONDITION, after="2026-11-20T10:00:00.999999Z")
-    values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
-    assert values[":recorded_at"] == {"S": "2026-11-20T10:00:01.000000Z"}
-
-
-def test_refused_write_returns_the_record_that_it_met(
-    table: RunTable, run: Run, dynamodb_client: MagicMock, client_error: Callable[..., ClientError]
-) -> None:
-    item = {**WRITTEN, "recorded_at": {"S": "2026-11-20T09:00:00.000000Z"}, "sequencer": {"S": "06"}}
-    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException", Item=item)
-    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(RecordState.of(item))
-    dynamodb_client.get_item.assert_not_called()
-
-
-@pytest.mark.parametrize("item", [{**WRITTEN, "sequencer": {"S": "06"}}, {}], ids=["a record", "no record"])
-def test_refusal_without_its_item_is_followed_by_a_consistent_read(
-    table: RunTable,
-    run: Run,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    item: dict[str, Any],
-) -> None:
-    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException")
-    dynamodb_client.get_item.return_value = {"Item": {**item, "status": {"S": "rejected"}}} if item else {}
-    state = RecordState.of({**item, "status": {"S": "rejected"}}) if item else None
-    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(state)
+def test_state_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {"Item": {"recorded_at": {"S": NOW}, "etag": {"S": "e"}}}
+    assert table.get(run) == RecordState(recorded_at=NOW, etag="e")
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
-
-
-@pytest.mark.parametrize(
-    ("change", "is_own"),
-    [
-        ({}, True),
-        ({"config": {"M": {"x": {"N": "0.10"}}}}, True),
-        ({"recorded_at": {"S": "2026-11-20T09:00:00.000002Z"}}, False),
-        ({"status": {"S": "rejected"}}, False),
-        ({"source": {"M": {"size": {"N": "4"}}}}, False),
-    ],
-    ids=["all the same", "a number spelled differently", "another time", "another status", "another source"],
-)
-def test_refusal_by_an_earlier_attempt_of_the_same_write_is_no_refusal(
-    table: RunTable,
-    run: Run,
-    dynamodb_client: MagicMock,
-    client_error: Callable[..., ClientError],
-    change: dict[str, Any],
-    *,
-    is_own: bool,
-) -> None:
-    """The SDK repeats a write whose answer was lost."""
-    item = {**WRITTEN, **change}
-    dynamodb_client.update_item.side_effect = client_error("ConditionalCheckFailedException", Item=item)
-    assert (table.write(run, ATTRIBUTES, CONDITION) is None) is is_own
-
-
-def test_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
-    dynamodb_client.get_item.return_value = {
-        "Item": {
-            "recorded_at": {"S": NOW},
-            "etag": {"S": "e"},
-            "sequencer": {"S": "05"},
-            "uploaded_at": {"S": UPLOADED_AT},
-        }
-    }
-    assert table.get(run) == RecordState(recorded_at=NOW, etag="e", sequencer="05", uploaded_at=UPLOADED_AT)
-    dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
-
-
-def test_record_of_another_hand_may_lack_anything(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
-    dynamodb_client.get_item.return_value = {"Item": KEY}
-    assert table.get(run) == RecordState()
-
-
-def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
-    dynamodb_client.get_item.return_value = {}
-    assert table.get(run) is None
-    assert table.read(run) is None
 
 
 def test_whole_record_is_read_consistently(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
     dynamodb_client.get_item.return_value = {"Item": {**KEY, "name": {"S": "n"}}}
     assert table.read(run) == {**KEY, "name": {"S": "n"}}
     dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
+
+
+def test_absent_record_is_none(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    dynamodb_client.get_item.return_value = {}
+    assert table.get(run) is None
+    assert table.read(run) is None
 
 
 @pytest.mark.parametrize("operation", ["query", "scan"])
@@ -197,6 +114,120 @@ def test_page_that_ends_early_raises(table: RunTable, dynamodb_client: MagicMock
     dynamodb_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
     with pytest.raises(AWSCallError, match="ended early"):
         list(table.find("query"))
+
+
+def test_write_is_one_conditional_request(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    assert table.write(run, ATTRIBUTES, CONDITION) is None
+    dynamodb_client.update_item.assert_called_once_with(
+        TableName="table",
+        Key=KEY,
+        UpdateExpression=(
+            "SET #etag = :etag, #config = :config, #source = :source, #recorded_at = :recorded_at, "
+            "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #tags"
+        ),
+        ConditionExpression="#source.#sequencer < :sequencer",
+        ExpressionAttributeNames={
+            "#etag": "etag",
+            "#config": "config",
+            "#source": "source",
+            "#recorded_at": "recorded_at",
+            "#first_recorded_at": "first_recorded_at",
+            "#tags": "tags",
+            "#sequencer": "sequencer",
+        },
+        ExpressionAttributeValues={
+            ":etag": {"S": "e"},
+            ":config": {"M": {"x": {"N": "0.10"}}},
+            ":source": {"M": {"etag": {"S": "e"}, "size": {"N": "2"}}},
+            ":recorded_at": {"S": NOW},
+            ":sequencer": {"S": "06"},
+        },
+        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+    )
+    assert [call[0] for call in dynamodb_client.method_calls] == ["update_item"]
+
+
+def test_attributes_that_are_none_are_removed(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    table.write(run, {"etag": None, "name": "", "version_id": None}, CONDITION)
+    request = dynamodb_client.update_item.call_args.kwargs
+    assert request["UpdateExpression"] == (
+        "SET #name = :name, #recorded_at = :recorded_at, "
+        "#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #etag, #version_id"
+    )
+    assert set(request["ExpressionAttributeValues"]) == {":name", ":recorded_at", ":sequencer"}
+
+
+def test_write_that_removes_nothing_has_no_remove_clause(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
+    table.write(run, {"etag": "e"}, CONDITION)
+    assert "REMOVE" not in dynamodb_client.update_item.call_args.kwargs["UpdateExpression"]
+
+
+@pytest.mark.parametrize(
+    ("after", "recorded_at"),
+    [
+        (None, NOW),
+        ("2026-11-20T08:59:59.999999Z", NOW),
+        (NOW, "2026-11-20T09:00:00.000002Z"),
+        ("2026-11-20T10:00:00.999999Z", "2026-11-20T10:00:01.000000Z"),
+    ],
+)
+def test_record_is_written_at_a_later_time_than_the_one_before_whatever_the_clock_says(
+    table: RunTable, run: Run, dynamodb_client: MagicMock, after: str | None, recorded_at: str
+) -> None:
+    table.write(run, ATTRIBUTES, CONDITION, after=after)
+    values = dynamodb_client.update_item.call_args.kwargs["ExpressionAttributeValues"]
+    assert values[":recorded_at"] == {"S": recorded_at}
+
+
+def test_refused_write_returns_the_record_that_it_met(
+    table: RunTable, run: Run, dynamodb_client: MagicMock, refuse: Callable[..., None]
+) -> None:
+    refuse({**KEY, "sequencer": {"S": "07"}, "recorded_at": {"S": "2026-11-20T08:59:59.000000Z"}})
+    refusal = table.write(run, ATTRIBUTES, CONDITION)
+    assert refusal == Refusal(RecordState(sequencer="07", recorded_at="2026-11-20T08:59:59.000000Z"))
+    dynamodb_client.get_item.assert_not_called()
+
+
+def test_refusal_without_the_item_is_followed_by_a_consistent_read(
+    table: RunTable, run: Run, dynamodb_client: MagicMock, refuse: Callable[..., None]
+) -> None:
+    refuse(read={**KEY, "sequencer": {"S": "07"}})
+    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(RecordState(sequencer="07"))
+    dynamodb_client.get_item.assert_called_once_with(TableName="table", Key=KEY, ConsistentRead=True)
+
+
+def test_refusal_by_an_absent_record_has_no_state(table: RunTable, run: Run, refuse: Callable[..., None]) -> None:
+    refuse()
+    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(None)
+
+
+@pytest.mark.parametrize("is_in_the_answer", [True, False])
+def test_write_that_met_its_own_earlier_attempt_is_written(
+    table: RunTable, run: Run, refuse: Callable[..., None], *, is_in_the_answer: bool
+) -> None:
+    """The SDK repeats a request whose answer was lost; DynamoDB normalises the numbers of the item."""
+    if is_in_the_answer:
+        refuse(written_item())
+    else:
+        refuse(read=written_item())
+    assert table.write(run, ATTRIBUTES, CONDITION) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recorded_at": {"S": "2026-11-20T09:00:00.000002Z"}},
+        {"etag": {"S": "other"}},
+        {"source": {"M": {"etag": {"S": "other"}, "size": {"N": "2"}}}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_write_of_another_at_the_same_time_is_not_taken_for_its_own(
+    table: RunTable, run: Run, refuse: Callable[..., None], changes: dict[str, Any]
+) -> None:
+    item = written_item(**changes)
+    refuse(item)
+    assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(RecordState.of(item))
 
 
 def test_refusals_and_silence_raise(

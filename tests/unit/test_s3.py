@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -16,7 +17,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 from handler.domain import ObjectVersion
 from handler.errors import AWSCallError
 from handler.s3 import S3, ListedObject, ListedPage, StoredObject
-from tests.unit.conftest import UPLOADED_AT
+from tests.unit.bench import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")
 UNWRAPPED = [
@@ -29,8 +30,8 @@ LISTINGS: list[Callable[[S3], Any]] = [
     S3.list_buckets,
     lambda s3: list(s3.list_objects("b", "p/")),
     lambda s3: list(s3.list_level("b", "p/")),
-    lambda s3: list(s3.list_versions("b", "k")),
     lambda s3: s3.list_page("b", "p/", "p/a"),
+    lambda s3: list(s3.list_versions("b", "k")),
 ]
 
 
@@ -76,45 +77,82 @@ def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
 
 
 def test_page_of_objects_is_listed_with_one_request(s3_client: MagicMock) -> None:
-    s3_client.list_objects_v2.return_value = {"IsTruncated": True, "Contents": [{"Key": "p/b", "Size": 2}]}
-    assert S3(s3_client).list_page("bucket", "p/", "p/a") == ListedPage((ListedObject("p/b", 2),), is_truncated=True)
+    s3_client.list_objects_v2.return_value = {
+        "IsTruncated": True,
+        "Contents": [{"Key": "p/b", "Size": 0}, {"Key": "p/c", "Size": 3}],
+    }
+    assert S3(s3_client).list_page("bucket", "p/", "p/a") == ListedPage(
+        (ListedObject("p/b", 0), ListedObject("p/c", 3)), is_truncated=True
+    )
     s3_client.list_objects_v2.assert_called_once_with(Bucket="bucket", Prefix="p/", StartAfter="p/a")
+    assert len(s3_client.method_calls) == 1
 
 
-def test_versions_of_a_key_are_listed_without_delete_markers(s3_client: MagicMock) -> None:
-    """A page that nobody asks for is not fetched."""
-    fetched = []
+def test_page_without_objects_is_empty(s3_client: MagicMock) -> None:
+    s3_client.list_objects_v2.return_value = {"IsTruncated": False}
+    assert S3(s3_client).list_page("bucket", "p/", "p/a") == ListedPage((), is_truncated=False)
 
-    def pages() -> Any:
-        for number in range(3):
-            fetched.append(number)
-            yield {
-                "IsTruncated": True,
-                "Versions": [{"Key": "k", "VersionId": "null" if number else "v1", "ETag": f'"e{number}"'}],
-                "DeleteMarkers": [{"Key": "k", "VersionId": "marker"}],
-            }
 
-    s3_client.get_paginator.return_value.paginate.return_value = pages()
-    versions = S3(s3_client).list_versions("bucket", "k")
-    assert [next(versions), next(versions)] == [ObjectVersion("v1", "e0"), ObjectVersion(None, "e1")]
-    assert fetched == [0, 1]
+def version(version_id: str, key: str = "k") -> dict[str, str]:
+    return {"Key": key, "VersionId": version_id, "ETag": f'"etag of {version_id}"'}
+
+
+def test_versions_of_all_pages_are_listed_newest_first_without_delete_markers(s3_client: MagicMock) -> None:
+    s3_client.get_paginator.return_value.paginate.return_value = [
+        {"IsTruncated": True, "Versions": [version("v3"), version("v2")], "DeleteMarkers": [version("d1")]},
+        {"IsTruncated": True, "DeleteMarkers": [version("d0")]},
+        {"IsTruncated": False, "Versions": [version("null")]},
+    ]
+    assert list(S3(s3_client).list_versions("bucket", "k")) == [
+        ObjectVersion("v3", "etag of v3"),
+        ObjectVersion("v2", "etag of v2"),
+        ObjectVersion(None, "etag of null"),
+    ]
     s3_client.get_paginator.assert_called_once_with("list_object_versions")
     s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="k")
 
 
-@pytest.mark.parametrize("kind", ["Versions", "DeleteMarkers"])
-def test_longer_keys_are_not_listed_as_versions_and_end_the_listing(s3_client: MagicMock, kind: str) -> None:
+@pytest.mark.parametrize("longer", ["Versions", "DeleteMarkers"])
+def test_listing_of_versions_ends_at_a_longer_key_that_begins_with_the_key(s3_client: MagicMock, longer: str) -> None:
     fetched = []
 
     def pages() -> Any:
         for number in range(3):
             fetched.append(number)
-            others = [{"Key": "key", "VersionId": "v", "ETag": '"e"'}] if number else []
-            yield {"IsTruncated": True, kind: others}
+            page = {"IsTruncated": True, "Versions": [version(f"v{number}")]}
+            if number == 1:
+                page[longer] = [*page.get(longer, []), version("w", "k.bak")]
+            yield page
 
     s3_client.get_paginator.return_value.paginate.return_value = pages()
-    assert list(S3(s3_client).list_versions("bucket", "k")) == []
+    versions = S3(s3_client).list_versions("bucket", "k")
+    assert [listed.version_id for listed in versions] == ["v0", "v1"]
     assert fetched == [0, 1]
+
+
+def test_page_of_versions_that_nobody_asks_for_is_not_fetched(s3_client: MagicMock) -> None:
+    fetched = []
+
+    def pages() -> Any:
+        for number in range(3):
+            fetched.append(number)
+            yield {"IsTruncated": True, "Versions": [version(f"{number}a"), version(f"{number}b")]}
+
+    s3_client.get_paginator.return_value.paginate.return_value = pages()
+    versions = S3(s3_client).list_versions("bucket", "k")
+    assert [next(versions).version_id for _ in range(3)] == ["0a", "0b", "1a"]
+    assert fetched == [0, 1]
+
+
+def test_listing_of_versions_that_ends_early_raises_after_the_pages_before(s3_client: MagicMock) -> None:
+    s3_client.get_paginator.return_value.paginate.return_value = [
+        {"IsTruncated": True, "Versions": [version("v1")]},
+        {"ResponseMetadata": {}},
+    ]
+    versions = S3(s3_client).list_versions("bucket", "k")
+    assert next(versions).version_id == "v1"
+    with pytest.raises(AWSCallError, match="ended early"):
+        next(versions)
 
 
 def test_level_is_listed_in_order_page_by_page(s3_client: MagicMock) -> None:
@@ -156,22 +194,21 @@ def test_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
     s3_client.head_object.assert_called_once_with(Bucket="b", Key="k")
 
 
-def test_version_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
+def test_version_of_an_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
     s3_client.head_object.return_value = {
         "ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT, "VersionId": "v1",
     }  # fmt: skip
-    stored = S3(s3_client).head_object("b", "k", "v1")
-    assert stored
-    assert stored.version == ObjectVersion("v1", "etag")
+    assert S3(s3_client).head_object("b", "k", "v1") == StoredObject("v1", "etag", UPLOADED_AT, 5, None)
     s3_client.head_object.assert_called_once_with(Bucket="b", Key="k", VersionId="v1")
 
 
-@pytest.mark.parametrize("code", ["404", "405"], ids=["no such key", "delete marker"])
-def test_object_that_is_looked_for_in_vain_is_none(
-    s3_client: MagicMock, client_error: Callable[..., ClientError], code: str
+@pytest.mark.parametrize("status", ["404", "405"])
+def test_object_or_version_that_is_not_there_or_a_delete_marker_is_none(
+    s3_client: MagicMock, client_error: Callable[..., ClientError], status: str
 ) -> None:
-    s3_client.head_object.side_effect = client_error(code)
+    s3_client.head_object.side_effect = client_error(status)
     assert S3(s3_client).head_object("b", "k") is None
+    assert S3(s3_client).head_object("b", "k", "v1") is None
 
 
 @pytest.mark.parametrize("header", ["ContentLength", "ETag", "LastModified"])
@@ -216,20 +253,31 @@ def test_answer_with_another_version_or_entity_tag_raises(
         S3(s3_client).read_object("b", "k", "v1", "etag", max_bytes=4)
 
 
+def test_version_null_is_read_by_its_name(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
+) -> None:
+    s3_client.get_object.return_value = get_object_response(VersionId="null")
+    stored = S3(s3_client).read_object("b", "k", "null", "etag", max_bytes=4)
+    assert stored is not None
+    assert stored.version == ObjectVersion(None, "etag")
+    s3_client.get_object.assert_called_once_with(Bucket="b", Key="k", VersionId="null")
+
+
+def test_time_of_an_upload_is_stated_in_utc_to_the_second(
+    s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
+) -> None:
+    local = datetime(2026, 11, 20, 9, 30, 0, 999_999, tzinfo=timezone(timedelta(hours=1)))
+    s3_client.get_object.return_value = get_object_response(LastModified=local)
+    stored = S3(s3_client).read_object("b", "k", max_bytes=4)
+    assert stored is not None
+    assert stored.uploaded_at == "2026-11-20T08:30:00Z"
+
+
 def test_null_version_is_no_version(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
     s3_client.get_object.return_value = get_object_response(VersionId="null")
     stored = S3(s3_client).read_object("b", "k", max_bytes=4)
     assert stored is not None
     assert stored.version_id is None
-
-
-def test_null_version_is_read_by_name(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> None:
-    s3_client.get_object.return_value = get_object_response()
-    assert S3(s3_client).read_object("b", "k", "null", "etag", max_bytes=4)
-    s3_client.get_object.assert_called_once_with(Bucket="b", Key="k", VersionId="null")
-    s3_client.get_object.return_value = get_object_response(VersionId="v1")
-    with pytest.raises(AWSCallError, match="was answered with v1"):
-        S3(s3_client).read_object("b", "k", "null", "etag", max_bytes=4)
 
 
 def test_object_over_the_limit_is_not_read(

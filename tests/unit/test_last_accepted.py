@@ -1,0 +1,252 @@
+"""The search for the last accepted upload, from the current one backwards."""
+
+from unittest.mock import MagicMock
+
+import pytest
+
+from handler.config import build_model_config, load_settings
+from handler.domain import ObjectVersion
+from handler.evaluator import Evaluator
+from handler.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
+from handler.s3 import S3
+from handler.uploads import Uploads
+from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, RUN, Bucket
+
+
+class SearchBench:
+    """The versions of one key, and a search among them. The current upload is the last one that was put."""
+
+    def __init__(self, client: MagicMock) -> None:
+        self.bucket = Bucket(client)
+        self.put = self.bucket.put
+        self.uploads = Uploads(S3(client), BUCKET)
+        self.verdicts = Verdicts(Evaluator(load_settings(), S3(client), build_model_config), self.uploads, RUN, KEY)
+
+    def search(self, source: ObjectVersion | None = None) -> Search | None:
+        """Search from the current upload; the reads of the bucket are those of the search alone."""
+        current = self.uploads.read_current(KEY)
+        assert current is not None
+        self.bucket.reads.clear()
+        return self.verdicts.find_last_accepted(current, source)
+
+    def find(self, source: ObjectVersion | None = None) -> str | None:
+        """Return the version that a complete search finds."""
+        search = self.search(source)
+        assert search is not None
+        assert search.is_complete
+        return search.found.version.version_id if search.found else None
+
+
+@pytest.fixture
+def bench(s3_client: MagicMock) -> SearchBench:
+    return SearchBench(s3_client)
+
+
+def version(version_id: str) -> ObjectVersion:
+    return ObjectVersion(version_id, f"etag of {version_id}")
+
+
+def test_newest_accepted_upload_before_the_current_one_is_found(bench: SearchBench) -> None:
+    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
+        bench.put(document, version_id)
+    assert bench.find() == "v2"
+    assert bench.bucket.reads == ["v3", "v2"]
+
+
+def test_what_is_found_has_the_attributes_of_its_document(bench: SearchBench) -> None:
+    bench.put({**GOOD, "name": "first"}, "v1")
+    bench.put(BAD, "v2")
+    search = bench.search()
+    assert search is not None
+    assert search.found is not None
+    assert search.found.accepted["name"] == "first"
+    assert search.found.accepted["source"]["version_id"] == "v1"
+
+
+def test_nothing_is_found_before_the_only_upload(bench: SearchBench) -> None:
+    bench.put(BAD, "v1")
+    assert bench.search() == Search(None, is_complete=True)
+    assert bench.bucket.reads == []
+
+
+def test_nothing_is_found_where_all_uploads_are_rejected(bench: SearchBench) -> None:
+    bench.put(BAD, "v1")
+    bench.put(BAD, "v2")
+    assert bench.search() == Search(None, is_complete=True)
+
+
+def test_incomplete_upload_is_not_accepted(bench: SearchBench) -> None:
+    bench.put(GOOD, "v1")
+    bench.put(INCOMPLETE, "v2")
+    bench.put(BAD, "v3")
+    assert bench.find() == "v1"
+
+
+def test_upload_that_the_record_names_ends_the_search_unread(bench: SearchBench) -> None:
+    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
+        bench.put(document, version_id)
+    assert bench.search(version("v2")) == Search(None, is_complete=True)
+    assert bench.bucket.reads == ["v3"]
+
+
+def test_upload_that_was_accepted_after_the_one_that_the_record_names_is_found(bench: SearchBench) -> None:
+    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
+        bench.put(document, version_id)
+    assert bench.find(version("v1")) == "v2"
+
+
+def test_nothing_is_read_where_the_record_names_the_current_upload(bench: SearchBench) -> None:
+    """It was accepted under other settings, or before a file was removed."""
+    bench.put(GOOD, "v1")
+    bench.put(BAD, "v2")
+    assert bench.search(version("v2")) == Search(None, is_complete=True)
+    assert bench.bucket.reads == []
+
+
+@pytest.mark.parametrize(
+    "source", [version("v0"), ObjectVersion("v1", "other entity tag")], ids=["other version", "other entity tag"]
+)
+def test_nothing_is_found_where_the_upload_that_the_record_names_is_not_listed(
+    bench: SearchBench, source: ObjectVersion
+) -> None:
+    bench.put(GOOD, "v1")
+    bench.put(BAD, "v2")
+    assert bench.search(source) == Search(None, is_complete=True)
+    assert bench.bucket.reads == []
+
+
+def test_current_upload_that_is_not_listed_has_to_be_read_again(bench: SearchBench) -> None:
+    bench.put(GOOD, "v1")
+    bench.put(BAD, "v2")
+    current = bench.uploads.read_current(KEY)
+    assert current is not None
+    bench.bucket.remove("v2")
+    assert bench.verdicts.find_last_accepted(current, None) is None
+
+
+def test_uploads_after_the_current_one_are_not_searched(bench: SearchBench) -> None:
+    bench.put(GOOD, "v1")
+    bench.put(BAD, "v2")
+    current = bench.uploads.read_current(KEY)
+    assert current is not None
+    bench.put(GOOD, "v3")
+    search = bench.verdicts.find_last_accepted(current, None)
+    assert search is not None
+    assert search.found is not None
+    assert search.found.version == version("v1")
+
+
+def test_delete_markers_are_no_uploads(bench: SearchBench) -> None:
+    bench.put(GOOD, "v1")
+    bench.bucket.put_delete_marker("d1")
+    bench.put(BAD, "v2")
+    assert bench.find() == "v1"
+    assert bench.bucket.reads == ["v1"]
+
+
+@pytest.mark.parametrize(("rejected", "found", "is_complete"), [(99, "good", True), (100, None, False)])
+def test_at_most_100_older_uploads_are_read(
+    bench: SearchBench, *, rejected: int, found: str | None, is_complete: bool
+) -> None:
+    assert MAX_OLDER_VERSIONS == 100
+    bench.put(GOOD, "good")
+    for number in range(rejected + 1):
+        bench.put(BAD, f"v{number}")
+    search = bench.search()
+    assert search is not None
+    assert (search.found.version.version_id if search.found else None) == found
+    assert search.is_complete is is_complete
+    assert len(bench.bucket.reads) == 100
+
+
+def test_search_is_complete_where_100_rejected_uploads_are_all(bench: SearchBench) -> None:
+    for number in range(101):
+        bench.put(BAD, f"v{number}")
+    assert bench.search() == Search(None, is_complete=True)
+    assert len(bench.bucket.reads) == 100
+
+
+def test_search_that_finds_an_upload_among_the_last_100_is_complete(bench: SearchBench) -> None:
+    for number in range(200):
+        bench.put(BAD, f"v{number}")
+    bench.put(GOOD, "good")
+    bench.put(BAD, "bad")
+    assert bench.find() == "good"
+    assert bench.bucket.reads == ["good"]
+
+
+def test_upload_that_the_record_names_is_found_in_the_list_before_more_than_100_others(bench: SearchBench) -> None:
+    bench.put(GOOD, "good")
+    for number in range(150):
+        bench.put(BAD, f"v{number}")
+    assert bench.search(version("good")) == Search(None, is_complete=False)
+
+
+def test_version_null_is_read_by_its_name(bench: SearchBench) -> None:
+    """Where the bucket got versions after the upload."""
+    bench.put(GOOD, "null")
+    bench.put(BAD, "v2")
+    search = bench.search()
+    assert search is not None
+    assert search.found is not None
+    assert search.found.version == ObjectVersion(None, "etag of null")
+    assert bench.bucket.reads == ["null"]
+
+
+def test_version_null_ends_the_search_by_its_entity_tag(bench: SearchBench) -> None:
+    bench.put(GOOD, "null")
+    bench.put(BAD, "v2")
+    assert bench.search(ObjectVersion(None, "etag of null")) == Search(None, is_complete=True)
+    assert bench.bucket.reads == []
+
+
+def test_version_that_is_gone_since_it_was_listed_is_skipped(bench: SearchBench, s3_client: MagicMock) -> None:
+    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
+        bench.put(document, version_id)
+    list_versions = s3_client.get_paginator.side_effect
+
+    def list_then_remove(operation: str) -> MagicMock:
+        paginator = list_versions(operation)
+        pages = list(paginator.paginate(Bucket=BUCKET, Prefix=KEY))
+        bench.bucket.remove("v2")
+        return MagicMock(**{"paginate.return_value": pages})
+
+    s3_client.get_paginator.side_effect = list_then_remove
+    assert bench.find() == "v1"
+    assert bench.bucket.reads == ["v2", "v1"]
+
+
+def test_each_version_is_read_once_however_often_the_search_starts_over(bench: SearchBench) -> None:
+    for version_id, document in [("v1", GOOD), ("v2", BAD), ("v3", BAD)]:
+        bench.put(document, version_id)
+    assert bench.find() == "v1"
+    assert bench.bucket.reads == ["v2", "v1"]
+    bench.put(BAD, "v4")
+    assert bench.find() == "v1"
+    assert bench.bucket.reads == ["v3"]
+    assert bench.find() == "v1"
+    assert bench.bucket.reads == []
+
+
+def test_current_upload_is_evaluated_once(bench: SearchBench) -> None:
+    bench.put(INCOMPLETE, "v1")
+    stored = bench.uploads.read_current(KEY)
+    assert stored is not None
+    assert bench.verdicts.on(stored) is bench.verdicts.on(stored)
+    assert len(bench.bucket.lists) == 1
+
+
+def test_verdict_that_was_reached_elsewhere_is_kept(bench: SearchBench) -> None:
+    bench.put(INCOMPLETE, "v1")
+    stored = bench.uploads.read_current(KEY)
+    assert stored is not None
+    verdict = bench.verdicts.on(stored)
+    bench.verdicts.keep_only(verdict)
+    assert bench.verdicts.on(stored) is verdict
+    bench.put(BAD, "v2")
+    other = bench.uploads.read_current(KEY)
+    assert other is not None
+    bench.verdicts.keep_only(bench.verdicts.on(other))
+    assert bench.verdicts.on(stored) is not verdict
+    bench.verdicts.add(verdict)
+    assert bench.verdicts.on(stored) is verdict
