@@ -112,6 +112,9 @@ FIRST = Scenario([NEW], Event(1), send_directly)
 LATE = Scenario([NEW, BAD, Event(2)], Event(1), send_by_sqs)
 BACK_FILL = Scenario([OLD, Event(1), NEW], Event(2, sequenced=False), send_as_tasks)
 AFTER_BACK_FILL = Scenario([OLD, Event(1, sequenced=False), NEW], Event(2), send_by_sqs)
+BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=False), send_as_tasks)
+FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
+REPLAY_OF_AN_OLDER_UPLOAD = Scenario([OLD, NEW, Event(2)], Event(1, sequenced=False), send_by_sqs)
 
 # Every call in the code: how many of the same operation come before it, and what it is for.
 CALLS = [
@@ -124,6 +127,10 @@ CALLS = [
     pytest.param(BACK_FILL, "GetObject", 0, id="read the current object"),
     pytest.param(BACK_FILL, "UpdateItem", 0, id="replace the record"),
     pytest.param(AFTER_BACK_FILL, "UpdateItem", 0, id="write what cannot be compared"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0, id="list the versions"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1, id="read an older version"),
+    pytest.param(FILL_IN_FROM_THE_LIST, "UpdateItem", 0, id="fill in from the list"),
+    pytest.param(REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0, id="look for a version"),
 ]
 # The same calls by other ways.
 CALLS_AGAIN = [
@@ -133,6 +140,9 @@ CALLS_AGAIN = [
         for send in (send_directly, send_by_sqs)
     ],
     pytest.param(BACK_FILL, "ListObjectsV2", 0, id="list the current files"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0, id="list the files of an older version"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0, id="replace the record by two uploads"),
+    pytest.param(FILL_IN_FROM_THE_LIST, "GetItem", 0, id="read the record to fill in"),
     pytest.param(AFTER_BACK_FILL, "GetItem", 0, id="read what cannot be compared"),
     pytest.param(AFTER_BACK_FILL, "GetObject", 1, id="read the current object instead"),
     pytest.param(AFTER_BACK_FILL, "UpdateItem", 1, id="replace what cannot be compared"),
@@ -208,7 +218,12 @@ def without_times(record: Any) -> Any:
 
 
 @pytest.fixture
-def _function(stack: LocalStack, network: FaultyNetwork, environment: pytest.MonkeyPatch) -> None:
+def _function(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    environment: pytest.MonkeyPatch,
+    distinct_times: None,  # noqa: ARG001 - of uploads
+) -> None:
     """The function in this network, with a bucket of its own. Its clients neither sleep nor, beside
     so many faults at once, run out of attempts.
     """
@@ -236,7 +251,8 @@ def test_call_that_fails_loses_nothing(
 ) -> None:
     """All faults at once, each on a run of its own, beside a run that meets none: first for good, then once."""
     bench = Bench(stack, scenario, files=operation == "ListObjectsV2")
-    names_version = scenario.event.sequenced and not skip
+    # Events with a sequencer begin with the version that they name; others go from the current object to versions.
+    names_version = scenario.event.sequenced is (skip == 0)
     faults = {name: fault for name, fault in FAULTS[operation].items() if names_version or name not in OF_A_VERSION}
 
     def send(runs: dict[str, Run], times: float) -> set[str]:
