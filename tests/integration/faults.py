@@ -96,9 +96,17 @@ _S3 = {
         ]
     },
 }
+
+
+def _error_after_all(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.send(exchange.error(500, "InternalServerError"))
+
+
 _DYNAMODB = {
     **_ANY,
     **_BROKEN,
+    "error although it is done": Fault(_error_after_all, applied=True),
     "answer cut off in a character": _altered(_cut_off_in_a_character, applied=True, retried=False),
     **{
         code: _error(status, code, retried=True)

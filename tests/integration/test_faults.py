@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.errors import UploadFailedError
 from local.stack import LocalStack
 from tests.integration.faults import FAULTS, OF_A_VERSION
-from tests.integration.faulty_network import FaultyNetwork, Plan, faulty_network
+from tests.integration.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
 
 OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
 NEW = b'{"model": {"name": "new", "version": "1"}}'
@@ -111,6 +112,8 @@ class Scenario:
 FIRST = Scenario([NEW], Event(1), send_directly)
 LATE = Scenario([NEW, BAD, Event(2)], Event(1), send_by_sqs)
 BACK_FILL = Scenario([OLD, Event(1), NEW], Event(2, sequenced=False), send_as_tasks)
+FIRST_REJECTED = Scenario([BAD], Event(1), send_directly)
+NEWER = Scenario([OLD, Event(1), NEW], Event(2), send_directly)
 AFTER_BACK_FILL = Scenario([OLD, Event(1, sequenced=False), NEW], Event(2), send_by_sqs)
 BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=False), send_as_tasks)
 FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
@@ -283,3 +286,62 @@ def test_call_that_fails_loses_nothing(
         assert without_times(record) == right, run
     assert "exception" not in capsys.readouterr().out  # each fault is one that the code knows
     record_property("faults", 2 * len(faults))
+
+
+LOST_ANSWERS = [name for name, fault in FAULTS["UpdateItem"].items() if fault.applied and fault.retried]
+
+
+@pytest.fixture(params=["DynamoDB", "an emulator that leaves the item out of a refusal"])
+def _refusals(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> None:
+    if request.param == "DynamoDB":
+        return
+    forward = Exchange.forward
+
+    def forward_without_item(exchange: Exchange) -> Answer:
+        answer = forward(exchange)
+        if answer.status != 400 or exchange.operation != "UpdateItem":
+            return answer
+        body = json.loads(answer.body)
+        assert "Item" in body
+        del body["Item"]
+        text = json.dumps(body).encode()
+        return replace(answer, body=text, headers={**answer.headers, "x-amz-crc32": str(zlib.crc32(text))})
+
+    environment.setattr(Exchange, "forward", forward_without_item)
+
+
+@pytest.mark.usefixtures("_function", "_refusals")
+@pytest.mark.parametrize(
+    ("scenario", "outcome", "metric"),
+    [
+        pytest.param(FIRST, "recorded", "RunsRecorded", id="first write"),
+        pytest.param(FIRST_REJECTED, "rejected", "RunsRejected", id="first write of a rejected upload"),
+        pytest.param(NEWER, "recorded", "RunsRecorded", id="write over an older upload"),
+        pytest.param(BACK_FILL, "recorded", "RunsRecorded", id="replaced record"),
+        pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "rejected", "RunsRejected", id="record of two uploads"),
+    ],
+)
+def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    capsys: pytest.CaptureFixture[str],
+    scenario: Scenario,
+    outcome: str,
+    metric: str,
+) -> None:
+    """The SDK repeats the write, and its condition then refuses what is there already: no duplicate."""
+    bench = Bench(stack, scenario, files=False)
+    runs = {name: bench.make() for name in LOST_ANSWERS}
+    plans = {name: Plan(name, "UpdateItem", 0, 1) for name in LOST_ANSWERS}
+    network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
+    capsys.readouterr()
+    answer = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    network.plans = {}
+    network.settle()
+    assert [name for name, plan in plans.items() if not plan.met] == []
+    assert dict(zip(runs, [one["outcome"] for one in answer["outcomes"]], strict=True)) == dict.fromkeys(runs, outcome)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (metrics,) = [line for line in lines if "_aws" in line]
+    assert {name: value for name, value in metrics.items() if name not in ("_aws", "service")} == {metric: [len(runs)]}
+    again = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    assert {one["outcome"] for one in again["outcomes"]} == {"duplicate"}
