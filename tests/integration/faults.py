@@ -47,6 +47,10 @@ def _headers_only(exchange: Exchange) -> None:
     exchange.send(answer, withheld=len(answer.body))
 
 
+def _status_only(exchange: Exchange) -> None:
+    exchange.send(replace(exchange.forward(), headers={}))
+
+
 _ANY = {
     "connection refused": Fault(refuse),
     "connection reset": Fault(Exchange.reset),
@@ -92,9 +96,17 @@ _S3 = {
         ]
     },
 }
+
+
+def _error_after_all(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.send(exchange.error(500, "InternalServerError"))
+
+
 _DYNAMODB = {
     **_ANY,
     **_BROKEN,
+    "error although it is done": Fault(_error_after_all, applied=True),
     "answer cut off in a character": _altered(_cut_off_in_a_character, applied=True, retried=False),
     **{
         code: _error(status, code, retried=True)
@@ -116,6 +128,14 @@ _DYNAMODB = {
         ]
     },
 }
+_LISTING = {
+    **_ANY,
+    **_BROKEN,
+    **_S3,
+    "answer ends after its headers": replace(_BROKEN["answer ends after its headers"], retried=False),
+    "error in a 200": _error(200, "InternalError", retried=True),
+    "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
+}
 # The body of an object is read when the SDK's attempts are over.
 FAULTS: Faults = {
     "GetObject": {
@@ -127,14 +147,18 @@ FAULTS: Faults = {
         "another version": _altered(_with_header("x-amz-version-id", "another"), retried=False),
         "another entity tag": _altered(_with_header("etag", '"another"'), retried=False),
     },
-    "ListObjectsV2": {
-        **_ANY,
-        **_BROKEN,
-        **_S3,
-        "answer ends after its headers": replace(_BROKEN["answer ends after its headers"], retried=False),
-        "error in a 200": _error(200, "InternalError", retried=True),
-        "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
+    # The answer to HEAD has no body: no code but the status, and a 404 is that of a version that is gone.
+    "HeadObject": {
+        **{name: fault for name, fault in _ANY.items() if name != "a gateway's 404"},
+        **{
+            # After a 400, the SDK asks for the bucket's region and tries again.
+            str(status): _error(status, "", retried=status != 403)
+            for status in (400, 403, 500, 503)
+        },
+        "answer ends among its headers": Fault(_then(_status_only, Exchange.close), applied=True, retried=False),
     },
+    "ListObjectsV2": _LISTING,
+    "ListObjectVersions": _LISTING,
     "GetItem": {**_DYNAMODB, "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()))},
     "UpdateItem": _DYNAMODB,
 }

@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection
 from werkzeug.test import Client
 
 _HEADER = "x-fault"
+S3_OPERATIONS = {"GetObject", "HeadObject", "ListObjectsV2", "ListObjectVersions"}
 _HANG = 300  # seconds after which a test that hangs fails; no outcome depends on it
 
 
@@ -43,7 +44,7 @@ class Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answers as moto does, or as the request's fault has it."""
         self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.operation = name_operation(self.path, self.headers.get("X-Amz-Target"))
+        self.operation = name_operation(self.command, self.path, self.headers.get("X-Amz-Target"))
         name = self.headers.get(_HEADER)
         with self.server.busy():
             if name is None:
@@ -51,7 +52,7 @@ class Exchange(BaseHTTPRequestHandler):
             else:
                 self.server.faults[self.operation][name].spoil(self)
 
-    do_POST = do_GET  # noqa: N815 - as http.server has it
+    do_POST = do_HEAD = do_GET  # noqa: N815 - as http.server has it
 
     def forward(self) -> Answer:
         """Lets moto handle the request; adds the checksums that AWS sends."""
@@ -60,15 +61,17 @@ class Exchange(BaseHTTPRequestHandler):
         body = response.data
         if self.operation == "GetObject":
             headers["x-amz-checksum-crc32"] = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
-        elif self.operation != "ListObjectsV2":
+        elif self.operation not in S3_OPERATIONS:
             headers["x-amz-crc32"] = str(zlib.crc32(body))
         return Answer(response.status_code, headers, body)
 
     def send(self, answer: Answer, *, withheld: int = 0) -> None:
         """Sends an answer less the last so many bytes of its body."""
         headers = {**answer.headers, "content-length": str(len(answer.body))}
-        lines = [f"HTTP/1.1 {answer.status} x", *(f"{name}: {value}" for name, value in headers.items())]
         body = answer.body[: len(answer.body) - withheld]
+        if self.command == "HEAD":  # whose answer states the length of a body that it does not have
+            headers, body = {**headers, **answer.headers}, b""
+        lines = [f"HTTP/1.1 {answer.status} x", *(f"{name}: {value}" for name, value in headers.items())]
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
 
     def send_half(self, answer: Answer) -> None:
@@ -92,7 +95,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def error(self, status: int, code: str) -> Answer:
         """An error as the service spells it."""
-        if self.operation in ("GetObject", "ListObjectsV2"):
+        if self.operation in S3_OPERATIONS:
             return Answer(status, {}, f"<Error><Code>{code}</Code><Message>…</Message></Error>".encode())
         body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "…"}).encode()
         return Answer(status, {"x-amz-crc32": str(zlib.crc32(body))}, body)
@@ -201,7 +204,7 @@ class FaultyNetwork(ThreadingHTTPServer):
         target = request.headers.get("X-Amz-Target")
         run_id = re.search(r"run-\d+", f"{request.url} {request.body!r}")
         plan = self.plans.get(run_id[0]) if run_id else None
-        if plan is None or plan.operation != name_operation(request.url, target):
+        if plan is None or plan.operation != name_operation(request.method, request.url, target):
             return None
         with self._changed:
             if plan.skip:
@@ -235,10 +238,14 @@ class ClientSocket(socket.socket):
         return count
 
 
-def name_operation(url: str, target: str | bytes | None) -> str:
+def name_operation(method: str, url: str, target: str | bytes | None) -> str:
     """The AWS operation of a request."""
     if target:
         return (target if isinstance(target, str) else target.decode()).partition(".")[2]
+    if method == "HEAD":
+        return "HeadObject"
+    if "?versions" in url:
+        return "ListObjectVersions"
     return "ListObjectsV2" if "list-type=2" in url else "GetObject"
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.errors import UploadFailedError
 from local.stack import LocalStack
 from tests.integration.faults import FAULTS, OF_A_VERSION
-from tests.integration.faulty_network import FaultyNetwork, Plan, faulty_network
+from tests.integration.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
 
 OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
 NEW = b'{"model": {"name": "new", "version": "1"}}'
@@ -111,7 +112,12 @@ class Scenario:
 FIRST = Scenario([NEW], Event(1), send_directly)
 LATE = Scenario([NEW, BAD, Event(2)], Event(1), send_by_sqs)
 BACK_FILL = Scenario([OLD, Event(1), NEW], Event(2, sequenced=False), send_as_tasks)
+FIRST_REJECTED = Scenario([BAD], Event(1), send_directly)
+NEWER = Scenario([OLD, Event(1), NEW], Event(2), send_directly)
 AFTER_BACK_FILL = Scenario([OLD, Event(1, sequenced=False), NEW], Event(2), send_by_sqs)
+BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=False), send_as_tasks)
+FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
+REPLAY_OF_AN_OLDER_UPLOAD = Scenario([OLD, NEW, Event(2)], Event(1, sequenced=False), send_by_sqs)
 
 # Every call in the code: how many of the same operation come before it, and what it is for.
 CALLS = [
@@ -124,6 +130,10 @@ CALLS = [
     pytest.param(BACK_FILL, "GetObject", 0, id="read the current object"),
     pytest.param(BACK_FILL, "UpdateItem", 0, id="replace the record"),
     pytest.param(AFTER_BACK_FILL, "UpdateItem", 0, id="write what cannot be compared"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0, id="list the versions"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1, id="read an older version"),
+    pytest.param(FILL_IN_FROM_THE_LIST, "UpdateItem", 0, id="fill in from the list"),
+    pytest.param(REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0, id="look for a version"),
 ]
 # The same calls by other ways.
 CALLS_AGAIN = [
@@ -133,6 +143,9 @@ CALLS_AGAIN = [
         for send in (send_directly, send_by_sqs)
     ],
     pytest.param(BACK_FILL, "ListObjectsV2", 0, id="list the current files"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0, id="list the files of an older version"),
+    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0, id="replace the record by two uploads"),
+    pytest.param(FILL_IN_FROM_THE_LIST, "GetItem", 0, id="read the record to fill in"),
     pytest.param(AFTER_BACK_FILL, "GetItem", 0, id="read what cannot be compared"),
     pytest.param(AFTER_BACK_FILL, "GetObject", 1, id="read the current object instead"),
     pytest.param(AFTER_BACK_FILL, "UpdateItem", 1, id="replace what cannot be compared"),
@@ -208,7 +221,12 @@ def without_times(record: Any) -> Any:
 
 
 @pytest.fixture
-def _function(stack: LocalStack, network: FaultyNetwork, environment: pytest.MonkeyPatch) -> None:
+def _function(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    environment: pytest.MonkeyPatch,
+    distinct_times: None,  # noqa: ARG001 - of uploads
+) -> None:
     """The function in this network, with a bucket of its own. Its clients neither sleep nor, beside
     so many faults at once, run out of attempts.
     """
@@ -236,7 +254,8 @@ def test_call_that_fails_loses_nothing(
 ) -> None:
     """All faults at once, each on a run of its own, beside a run that meets none: first for good, then once."""
     bench = Bench(stack, scenario, files=operation == "ListObjectsV2")
-    names_version = scenario.event.sequenced and not skip
+    # Events with a sequencer begin with the version that they name; others go from the current object to versions.
+    names_version = scenario.event.sequenced is (skip == 0)
     faults = {name: fault for name, fault in FAULTS[operation].items() if names_version or name not in OF_A_VERSION}
 
     def send(runs: dict[str, Run], times: float) -> set[str]:
@@ -267,3 +286,62 @@ def test_call_that_fails_loses_nothing(
         assert without_times(record) == right, run
     assert "exception" not in capsys.readouterr().out  # each fault is one that the code knows
     record_property("faults", 2 * len(faults))
+
+
+LOST_ANSWERS = [name for name, fault in FAULTS["UpdateItem"].items() if fault.applied and fault.retried]
+
+
+@pytest.fixture(params=["DynamoDB", "an emulator that leaves the item out of a refusal"])
+def _refusals(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> None:
+    if request.param == "DynamoDB":
+        return
+    forward = Exchange.forward
+
+    def forward_without_item(exchange: Exchange) -> Answer:
+        answer = forward(exchange)
+        if answer.status != 400 or exchange.operation != "UpdateItem":
+            return answer
+        body = json.loads(answer.body)
+        assert "Item" in body
+        del body["Item"]
+        text = json.dumps(body).encode()
+        return replace(answer, body=text, headers={**answer.headers, "x-amz-crc32": str(zlib.crc32(text))})
+
+    environment.setattr(Exchange, "forward", forward_without_item)
+
+
+@pytest.mark.usefixtures("_function", "_refusals")
+@pytest.mark.parametrize(
+    ("scenario", "outcome", "metric"),
+    [
+        pytest.param(FIRST, "recorded", "RunsRecorded", id="first write"),
+        pytest.param(FIRST_REJECTED, "rejected", "RunsRejected", id="first write of a rejected upload"),
+        pytest.param(NEWER, "recorded", "RunsRecorded", id="write over an older upload"),
+        pytest.param(BACK_FILL, "recorded", "RunsRecorded", id="replaced record"),
+        pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "rejected", "RunsRejected", id="record of two uploads"),
+    ],
+)
+def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    capsys: pytest.CaptureFixture[str],
+    scenario: Scenario,
+    outcome: str,
+    metric: str,
+) -> None:
+    """The SDK repeats the write, and its condition then refuses what is there already: no duplicate."""
+    bench = Bench(stack, scenario, files=False)
+    runs = {name: bench.make() for name in LOST_ANSWERS}
+    plans = {name: Plan(name, "UpdateItem", 0, 1) for name in LOST_ANSWERS}
+    network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
+    capsys.readouterr()
+    answer = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    network.plans = {}
+    network.settle()
+    assert [name for name, plan in plans.items() if not plan.met] == []
+    assert dict(zip(runs, [one["outcome"] for one in answer["outcomes"]], strict=True)) == dict.fromkeys(runs, outcome)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (metrics,) = [line for line in lines if "_aws" in line]
+    assert {name: value for name, value in metrics.items() if name not in ("_aws", "service")} == {metric: [len(runs)]}
+    again = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    assert {one["outcome"] for one in again["outcomes"]} == {"duplicate"}
