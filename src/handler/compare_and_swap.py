@@ -104,7 +104,7 @@ class CompareAndSwap:
     def _result_for_event(self, current: StoredObject, result: Result) -> Result:
         """Return the result for the upload that the event names, which may be older than the current one."""
         event = self._event
-        if event.version_id == current.version_id if event.version_id else event.etag in (None, current.etag):
+        if _names(event, current):
             return result
         # A sequenced event comes here only after its version was read.
         is_gone = (
@@ -121,6 +121,13 @@ def _shows(state: RecordState, current: StoredObject) -> bool:
     return state.version == current.version and (
         current.version_id is not None or state.uploaded_at == current.uploaded_at
     )
+
+
+def _names(event: ObjectEvent, current: StoredObject) -> bool:
+    """Whether an event is about this upload, as far as it says."""
+    if event.version_id:
+        return event.version_id == current.version_id
+    return event.etag in (None, current.etag)
 
 
 def _certainly_names(event: ObjectEvent, current: StoredObject) -> bool:
