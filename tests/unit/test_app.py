@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import importlib
+import io
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +21,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
 from handler.errors import SettingsError, UnknownEventError, UploadFailedError
 from handler.recorder import Recorder
-from tests.unit.conftest import UPLOADED_AT
+from tests.unit.bench import UPLOADED_AT
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
 
@@ -36,7 +37,7 @@ def make_client(mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: Ma
 def objects(
     s3_client: MagicMock, dynamodb_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """What S3 answers by key: a body, or an error to raise. Any other key has a good document. There are no records."""
+    """What S3 answers by key: a body, or an error to raise. Any other key has a good document."""
     answers: dict[str, Any] = {}
 
     def get_object(*, Bucket: str, Key: str, **version: Any) -> dict[str, Any]:  # noqa: ARG001, N803 - as boto3 has it
@@ -45,12 +46,13 @@ def objects(
             raise answer
         return get_object_response(answer, **version)
 
-    def list_versions(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: ARG001, N803 - as boto3 has it
-        versions = [{"Key": Prefix, "VersionId": "null", "ETag": '"etag"'}]
-        is_there = not isinstance(answers.get(Prefix), Exception)
-        return [{"IsTruncated": False, "Versions": versions if is_there else []}]
-
     s3_client.get_object.side_effect = get_object
+
+    def list_versions(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: ARG001, N803 - as boto3 has it
+        if isinstance(answers.get(Prefix), Exception):
+            return [{"IsTruncated": False}]
+        return [{"IsTruncated": False, "Versions": [{"Key": Prefix, "VersionId": "null", "ETag": '"etag"'}]}]
+
     s3_client.get_paginator.return_value.paginate.side_effect = list_versions
     dynamodb_client.get_item.return_value = {}
     return answers
@@ -79,8 +81,8 @@ def hang(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]
     hang.over.set()
 
 
-def context(milliseconds: object) -> SimpleNamespace:
-    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+def context(milliseconds: object = 300_000, request_id: object = "request-1") -> SimpleNamespace:
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds, aws_request_id=request_id)
 
 
 def key(run_id: str) -> str:
@@ -162,62 +164,143 @@ def test_each_upload_is_one_log_line_without_contents(
     assert (lines["x"]["level"], lines["x"]["outcome"]) == ("WARNING", "ignored")
 
 
-def test_log_lines_can_be_joined_with_those_of_lambda_and_of_sqs(
+def test_log_line_has_the_request_id_and_no_place_in_the_code(
+    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [s3_record(key("good"), sequencer="1"), s3_record("other")]
+    lambda_handler({"Records": records}, context(request_id="request-7"))
+    lines = log_lines(capsys.readouterr().out)
+    assert [line["function_request_id"] for line in lines] == ["request-7", "request-7"]
+    assert not any("location" in line for line in lines)
+
+
+@pytest.mark.parametrize("unusable", [None, SimpleNamespace(), MagicMock()], ids=["none", "bare", "mock"])
+def test_log_line_has_no_request_id_where_there_is_none(
+    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str], unusable: object
+) -> None:
+    lambda_handler({"Records": [s3_record(sequencer="1")]}, unusable)
+    (line,) = log_lines(capsys.readouterr().out)
+    assert "function_request_id" not in line
+
+
+def test_only_the_first_invocation_of_an_environment_is_a_cold_start(
     s3_record: Callable[..., Any], sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = sqs_event({"Records": [s3_record(sequencer="1")]}, "nonsense")
-    event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "3"
-    for request_id in ("first", "second"):
-        lambda_handler(event, SimpleNamespace(aws_request_id=request_id))
+    record = s3_record(sequencer="1")
+    lambda_handler({"Records": [record, record]}, context())
+    lambda_handler({"Records": [record]}, context())
+    lambda_handler(sqs_event({"Records": [record]}, "nonsense"), context())
     lines = log_lines(capsys.readouterr().out)
-    fields = ("function_request_id", "cold_start", "message_id", "receive_count", "outcome")
-    assert [tuple(line[field] for field in fields) for line in lines] == [
-        ("first", True, "0", 1, "recorded"),
-        ("first", True, "1", 3, "failed"),
-        ("second", False, "0", 1, "recorded"),
-        ("second", False, "1", 3, "failed"),
-    ]
-    assert all("location" not in line for line in lines)
+    assert [line["cold_start"] for line in lines] == [True, True, False, False, False]
 
 
-@pytest.mark.parametrize("attributes", [None, {}, {"ApproximateReceiveCount": 1}, {"ApproximateReceiveCount": "x"}])
-def test_message_without_a_receive_count_is_logged_without_one(
-    sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str], attributes: Any
+def test_invocation_without_uploads_is_the_cold_start_too(
+    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event = sqs_event("nonsense")
-    event["Records"][0]["attributes"] = attributes
-    lambda_handler(event, None)
+    lambda_handler({"Service": "Amazon S3", "Event": "s3:TestEvent"}, context())
+    lambda_handler({"Records": [s3_record(sequencer="1")]}, context())
     (line,) = log_lines(capsys.readouterr().out)
-    assert line["message_id"] == "0"
-    assert line.keys().isdisjoint({"receive_count", "function_request_id"})
+    assert line["cold_start"] is False
 
 
-def test_log_line_of_a_task_has_its_id(capsys: pytest.CaptureFixture[str]) -> None:
-    task = {"taskId": "t", "s3Key": key("good"), "s3Bucket": "run-recorder-runs"}
-    backfill_handler({"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}, None)
+def test_log_line_of_an_sqs_message_has_its_id_and_how_often_it_was_received(
+    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = s3_record(sequencer="1")
+    event = sqs_event({"Records": [record, record]}, "nonsense", {"Records": [record]})
+    event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "3"
+    del event["Records"][2]["attributes"]
+    lambda_handler(event, context())
+    lines = log_lines(capsys.readouterr().out)
+    assert [(line["message_id"], line.get("receive_count")) for line in lines] == [
+        ("0", 1), ("0", 1), ("1", 3), ("2", None),
+    ]  # fmt: skip
+
+
+def test_log_line_of_a_task_has_its_id(objects: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    objects[key("bad")] = b"{}"
+    tasks = [{"taskId": f"t{run}", "s3Key": key(run), "s3Bucket": "run-recorder-runs"} for run in ("good", "bad")]
+    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [*tasks, {"taskId": "tnone"}]}
+    backfill_handler(event, context())
+    lines = log_lines(capsys.readouterr().out)
+    assert [(line["task_id"], line["outcome"]) for line in lines] == [
+        ("tgood", "recorded"), ("tbad", "rejected"), ("tnone", "failed"),
+    ]  # fmt: skip
+    assert not any("message_id" in line or "receive_count" in line for line in lines)
+
+
+def test_log_line_of_a_direct_event_names_no_message_and_no_task(
+    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lambda_handler({"Records": [s3_record(sequencer="1")]}, context())
     (line,) = log_lines(capsys.readouterr().out)
-    assert (line["task_id"], line["outcome"]) == ("t", "recorded")
-    assert "message_id" not in line
+    assert not {"message_id", "receive_count", "task_id"} & set(line)
 
 
-def test_newer_upload_that_is_recorded_instead_is_logged_and_counted_as_what_it_is(
+@pytest.mark.parametrize(("document", "outcome"), [(DOCUMENT, "recorded"), (b'{"model": "confidential"}', "rejected")])
+def test_newer_upload_that_was_recorded_instead_is_logged_and_counted_once(
+    s3_record: Callable[..., Any],
+    s3_client: MagicMock,
+    get_object_response: Callable[..., dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    document: bytes,
+    outcome: str,
+) -> None:
+    s3_client.get_object.side_effect = lambda **_: get_object_response(document, VersionId="v2")
+    listed = {"Key": key("good"), "VersionId": "v2", "ETag": '"etag"'}
+    s3_client.get_paginator.return_value.paginate.side_effect = lambda **_: [
+        {"IsTruncated": False, "Versions": [listed]}
+    ]
+    s3_client.head_object.return_value = {"ContentLength": 1, "ETag": '"e1"', "LastModified": UPLOADED_AT}
+    answer = lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, context())
+    assert answer["outcomes"] == [
+        {
+            "bucket": "run-recorder-runs",
+            "key": key("good"),
+            "organisation_id": "acme",
+            "run_id": "good",
+            "version_id": "v1",
+            "outcome": "stale",
+        }
+    ]
+    output = capsys.readouterr().out
+    assert "confidential" not in output
+    of_event, of_newer = log_lines(output)
+    assert (of_event["version_id"], of_event["outcome"]) == ("v1", "stale")
+    assert (of_newer["version_id"], of_newer["outcome"]) == ("v2", outcome)
+    assert {name: of_newer[name] for name in ("organisation_id", "run_id", "key")} == {
+        name: of_event[name] for name in ("organisation_id", "run_id", "key")
+    }
+    assert metrics(output) == {"StaleEvents": 1, "RunsRecorded" if outcome == "recorded" else "RunsRejected": 1}
+
+
+def test_newer_upload_without_a_version_is_not_logged_with_that_of_the_event(
     s3_record: Callable[..., Any], s3_client: MagicMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    get_object = s3_client.get_object.side_effect
-    s3_client.get_object.side_effect = lambda **call: {**get_object(**call), "VersionId": "v2"}
-    s3_client.head_object.return_value = {"ETag": '"etag"', "ContentLength": 1, "LastModified": UPLOADED_AT}
-    answer = lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, None)
-    assert [(outcome["version_id"], outcome["outcome"]) for outcome in answer["outcomes"]] == [("v1", "stale")]
-    output = capsys.readouterr().out
-    lines = [(line["run_id"], line["version_id"], line["outcome"]) for line in log_lines(output)]
-    assert lines == [("good", "v1", "stale"), ("good", "v2", "recorded")]
-    assert metrics(output) == {"StaleEvents": 1, "RunsRecorded": 1}
+    s3_client.head_object.return_value = {"ContentLength": 1, "ETag": '"e1"', "LastModified": UPLOADED_AT}
+    s3_client.get_object.side_effect = None
+    s3_client.get_object.return_value = {
+        "Body": io.BytesIO(DOCUMENT),
+        "ContentLength": len(DOCUMENT),
+        "ETag": '"etag"',
+        "LastModified": UPLOADED_AT,
+    }
+    lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, context())
+    of_event, of_newer = log_lines(capsys.readouterr().out)
+    assert (of_event["version_id"], of_event["outcome"]) == ("v1", "stale")
+    assert of_newer["outcome"] == "recorded"
+    assert "version_id" not in of_newer
 
 
-def test_answer_says_that_errors_are_left_out(s3_record: Callable[..., Any], objects: dict[str, Any]) -> None:
-    objects[key("bad")] = json.dumps({"tags": dict.fromkeys(map(str, range(21)), 1)}).encode()
+@pytest.mark.parametrize(("count", "is_truncated"), [(20, False), (21, True)])
+def test_answer_states_that_its_errors_are_not_all(
+    s3_record: Callable[..., Any], objects: dict[str, Any], count: int, *, is_truncated: bool
+) -> None:
+    tags = {f"t{index}": index for index in range(count)}
+    objects[key("bad")] = json.dumps({"model": {"name": "m", "version": "1"}, "tags": tags}).encode()
     (answer,) = lambda_handler({"Records": [s3_record(key("bad"), sequencer="1")]}, None)["outcomes"]
-    assert (len(answer["errors"]), answer["errors_truncated"]) == (20, True)
+    assert len(answer["errors"]) == 20
+    assert answer.get("errors_truncated") == (True if is_truncated else None)
 
 
 def test_no_key_can_break_its_log_line(s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,24 +96,39 @@ def test_parameters_of_the_metadata_replace_the_defaults_of_the_same_name(
     assert config["parameters"] == {"a": {"y": 2}, "b": Decimal("0.1"), "c": None}
 
 
+DEFAULTS = {
+    "RUNS_BUCKET": "b",
+    "RUNS_TABLE": "t",
+    "OUTPUT_BUCKET": "o",
+    "MODEL_NAME": "default",
+    "MODEL_VERSION": "7",
+    "MODEL_PARAMETERS": '{"a": 1, "b": 2}',
+}
+
+
 @pytest.mark.parametrize(
-    ("default", "model", "expected"),
-    [
-        ("m", Model("m", "2"), {"a": 1}),
-        ("m", None, {"a": 1}),
-        ("other", Model("m", "1"), {}),
-        (None, Model("m", "1"), {"a": 1}),
-    ],
-    ids=["another version of it", "the default itself", "another model", "no default model"],
+    "model", [None, Model("default", "7"), Model("default", "8")], ids=["no model", "the default", "another version"]
 )
-def test_default_parameters_are_those_of_the_default_model(
-    run: Run, monkeypatch: pytest.MonkeyPatch, default: str | None, model: Model | None, expected: dict[str, int]
-) -> None:
-    monkeypatch.setenv("MODEL_PARAMETERS", '{"a": 1}')
-    if default:
-        monkeypatch.setenv("MODEL_NAME", default)
-        monkeypatch.setenv("MODEL_VERSION", "1")
-    assert build_model_config(run, Metadata(model=model))["parameters"] == expected
+def test_default_parameters_are_those_of_the_default_model_in_any_version(run: Run, model: Model | None) -> None:
+    config = build_model_config(run, Metadata(model=model, parameters={"b": 3}), DEFAULTS)
+    assert config["parameters"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize("name", ["other", "Default", "default "])
+def test_another_model_never_gets_the_default_parameters(run: Run, name: str) -> None:
+    config = build_model_config(run, Metadata(model=Model(name, "7"), parameters={"b": 3}), DEFAULTS)
+    assert config["parameters"] == {"b": 3}
+
+
+def test_default_parameters_are_those_of_every_model_where_there_is_no_default_model(run: Run) -> None:
+    env = {name: value for name, value in DEFAULTS.items() if not name.startswith(("MODEL_NAME", "MODEL_VERSION"))}
+    config = build_model_config(run, Metadata(model=Model("any", "1"), parameters={"b": 3}), env)
+    assert config["parameters"] == {"a": 1, "b": 3}
+
+
+def test_default_parameters_are_never_changed(run: Run) -> None:
+    build_model_config(run, Metadata(parameters={"b": 3, "c": 4}), DEFAULTS)
+    assert build_model_config(run, Metadata(), DEFAULTS)["parameters"] == {"a": 1, "b": 2}
 
 
 def test_default_model_serves_runs_that_name_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,55 @@
-"""The outcomes, each with all that belongs to it."""
+"""Outcomes and the identity of a run."""
 
+import enum
 import logging
+from typing import Any
 
-from handler.domain import Outcome
+import pytest
+
+from handler.domain import ObjectVersion, Outcome, Run
 
 
-def test_each_outcome_has_a_metric_of_its_own_and_a_log_level() -> None:
-    assert {outcome.value: (outcome.metric, logging.getLevelName(outcome.log_level)) for outcome in Outcome} == {
-        "recorded": ("RunsRecorded", "INFO"),
-        "rejected": ("RunsRejected", "INFO"),
-        "duplicate": ("DuplicateEvents", "INFO"),
-        "stale": ("StaleEvents", "INFO"),
-        "ignored": ("IgnoredEvents", "WARNING"),
-        "failed": ("FailedEvents", "ERROR"),
+def test_every_outcome_has_a_metric_of_its_own() -> None:
+    metrics = [outcome.metric for outcome in Outcome]
+    assert all(metrics)
+    assert len(set(metrics)) == len(Outcome)
+
+
+def test_metrics_and_log_levels_of_the_outcomes() -> None:
+    assert {outcome.value: (outcome.metric, outcome.log_level) for outcome in Outcome} == {
+        "recorded": ("RunsRecorded", logging.INFO),
+        "rejected": ("RunsRejected", logging.INFO),
+        "duplicate": ("DuplicateEvents", logging.INFO),
+        "stale": ("StaleEvents", logging.INFO),
+        "ignored": ("IgnoredEvents", logging.WARNING),
+        "failed": ("FailedEvents", logging.ERROR),
     }
 
 
-def test_outcome_is_found_by_its_text() -> None:
-    assert Outcome("stale") is Outcome.STALE
-    assert f"{Outcome.STALE}" == "stale"
+@pytest.mark.parametrize("outcome", Outcome)
+def test_outcome_is_the_text_that_answers_and_records_hold(outcome: Outcome) -> None:
+    assert outcome == outcome.value
+    assert str(outcome) == outcome.value
+    assert Outcome(outcome.value) is outcome
+
+
+@pytest.mark.parametrize(
+    "values", ["archived", ("archived",), ("archived", "RunsArchived")], ids=["value", "tuple", "no log level"]
+)
+def test_outcome_without_a_metric_or_a_log_level_cannot_be_made(values: Any) -> None:
+    with pytest.raises(TypeError, match=r"missing .* required positional argument"):
+
+        class _Outcome(enum.StrEnum):
+            __new__ = Outcome._new_member_  # type: ignore[assignment] # noqa: SLF001 - as a member of `Outcome` is made
+            ARCHIVED = values
+
+
+def test_run_states_where_its_files_are() -> None:
+    run = Run("acme", "run-0001")
+    assert (run.path, run.prefix) == ("acme/run-0001/", "runs/acme/run-0001/")
+
+
+def test_versions_are_the_same_only_with_the_same_entity_tag() -> None:
+    assert ObjectVersion("v1", "e") == ObjectVersion("v1", "e")
+    assert ObjectVersion(None, "e") != ObjectVersion("v1", "e")
+    assert ObjectVersion(None, "e") != ObjectVersion(None, "f")
