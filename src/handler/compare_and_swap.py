@@ -68,7 +68,7 @@ class CompareAndSwap:
         search = self.verdicts.find_last_accepted(current, state.source if state else None)
         if search is None:
             return None
-        if verdict is None or (shown and verdict.errors == shown.errors):
+        if verdict is None or (shown and shown.has_errors_of(verdict)):
             result = self._replace_source(state, search.found)
         else:
             # Without a sequencer, so that the bucket orders all that follows until an upload is accepted.

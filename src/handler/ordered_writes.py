@@ -84,7 +84,7 @@ def _settle(table: RunTable, update: RecordUpdate, state: RecordState) -> WriteR
     if state.version != update.version:
         # Emulators send a constant sequencer.
         return WriteResult.INCOMPARABLE
-    if state.is_settled or state.errors == update.errors:
+    if state.is_settled or state.has_errors_of(update):
         return WriteResult.DUPLICATE
     # The condition holds for this sequencer and this `recorded_at` only.
     refusal = table.write(update.run, _all_attributes(update), record_is(state), after=state.recorded_at)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from handler.domain import ObjectVersion, Outcome
 from handler.errors import FieldError
 
+if TYPE_CHECKING:
+    from handler.verdict import Evaluation, RecordUpdate
+
 Item = Mapping[str, Any]
 """An item, or an attribute value, as DynamoDB's low-level API spells it."""
 
-STATE_ATTRIBUTES = ("status", "errors", "sequencer", "uploaded_at", "version_id", "etag", "source", "recorded_at")
+STATE_ATTRIBUTES = (
+    "status", "errors", "errors_truncated", "sequencer", "uploaded_at", "version_id", "etag", "source", "recorded_at",
+)  # fmt: skip
 """The attributes of a record that `RecordState.of` reads."""
 
 
@@ -26,6 +31,7 @@ class RecordState:
         source_version_id, source_etag, source_sequencer: the last accepted upload.
         recorded_at: when this state was written.
         errors: of the latest upload, as far as they are recorded.
+        errors_truncated: whether there are more.
     """
 
     status: str | None = None
@@ -38,6 +44,7 @@ class RecordState:
     source_sequencer: str | None = None
     recorded_at: str | None = None
     errors: tuple[FieldError, ...] = ()
+    errors_truncated: bool = False
 
     @classmethod
     def of(cls, item: Item) -> Self:
@@ -57,6 +64,7 @@ class RecordState:
                 FieldError(error["M"]["path"]["S"], error["M"]["message"]["S"])
                 for error in item.get("errors", {"L": []})["L"]
             ),
+            errors_truncated="errors_truncated" in item,
         )
 
     @property
@@ -73,6 +81,10 @@ class RecordState:
     def is_accepted(self) -> bool:
         """Whether the latest upload is accepted."""
         return self.status == Outcome.RECORDED
+
+    def has_errors_of(self, verdict: Evaluation | RecordUpdate) -> bool:
+        """Whether these are the errors of a verdict, and as complete or incomplete as those."""
+        return (self.errors, self.errors_truncated) == (verdict.errors, verdict.errors_truncated)
 
     @property
     def is_settled(self) -> bool:
