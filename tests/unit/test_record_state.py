@@ -27,6 +27,7 @@ RECORD: dict[str, Any] = {
     "run_id": "run-0001",
     "status": "rejected",
     "errors": [{"path": "/name", "message": "expected a string, found an integer"}],
+    "errors_truncated": True,
     "sequencer": "06",
     "uploaded_at": "2026-11-20T08:30:00Z",
     "version_id": "v2",
@@ -46,6 +47,7 @@ STATE = RecordState(
     source_sequencer="05",
     recorded_at="2026-11-20T08:30:01.000000Z",
     errors=(NAME_IS_WRONG,),
+    errors_truncated=True,
 )
 
 
