@@ -4,6 +4,7 @@ Conditions of writes are not looked at. Every write is the latest.
 """
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,10 +27,13 @@ Stored = bytes | Sequence[bytes]
 
 
 @contextmanager
-def fake_aws(objects: Mapping[str, Stored]) -> Iterator[dict[Run, Item]]:
-    """Clients that know these objects, by key, and nothing else; the records that are written."""
+def fake_aws(objects: Mapping[str, Stored], requests: Counter[str] | None = None) -> Iterator[dict[Run, Item]]:
+    """Clients that know these objects, by key, and nothing else; the records that are written.
+
+    Requests to S3 are counted by their operation, if there is a counter for them.
+    """
     table = Table()
-    clients = {"s3": Bucket(objects), "dynamodb": table}
+    clients = {"s3": Bucket(objects, Counter() if requests is None else requests), "dynamodb": table}
     app._connect.cache_clear()  # noqa: SLF001 - clients of another example must not serve this one
     with patch("boto3.client", lambda name, **_: clients[name]):
         yield table.items
@@ -39,12 +43,14 @@ def fake_aws(objects: Mapping[str, Stored]) -> Iterator[dict[Run, Item]]:
 class Bucket:
     """What the recorder asks S3 for."""
 
-    def __init__(self, objects: Mapping[str, Stored]) -> None:
+    def __init__(self, objects: Mapping[str, Stored], requests: Counter[str]) -> None:
         self._objects = objects
+        self._requests = requests
 
     def get_object(self, *, Bucket: str, Key: str, VersionId: str = "null") -> dict[str, Any]:  # noqa: N803 - as boto3
         """The version of a key that has several; else the object, whatever version is asked for."""
         _check_text(Bucket, Key, VersionId)
+        self._requests["GetObject"] += 1
         if Key not in self._objects:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
         stored = self._objects[Key]
@@ -65,6 +71,7 @@ class Bucket:
     def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803 - as boto3
         """A page of at most a thousand, as S3 has it."""
         _check_text(Bucket, Prefix, StartAfter)
+        self._requests["ListObjectsV2"] += 1
         # Of UTF-8; the order of code points is the same.
         keys = sorted(key for key in self._objects if key.startswith(Prefix) and key > StartAfter)
         listed = [{"Key": key, "Size": _describe("null", _newest(self._objects[key]))["ContentLength"]} for key in keys]
@@ -81,9 +88,13 @@ class Bucket:
         listed = []
         for key in sorted(key for key in self._objects if key.startswith(Prefix)):
             stored = self._objects[key]
-            numbered = [("null", stored)] if isinstance(stored, bytes) else list(enumerate(stored, start=1))
-            listed += [{"Key": key, **_describe(number, body)} for number, body in reversed(numbered)]
+            if isinstance(stored, bytes):
+                listed.append({"Key": key, **_describe("null", stored)})
+                continue
+            # One at a time, so that the memory of all is not taken at once.
+            listed += [{"Key": key, **_describe(number, stored[number - 1])} for number in range(len(stored), 0, -1)]
         for start in range(0, max(len(listed), 1), PAGE):
+            self._requests["ListObjectVersions"] += 1
             yield {"Versions": listed[start : start + PAGE], "IsTruncated": start + PAGE < len(listed)}
 
 

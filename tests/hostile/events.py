@@ -104,9 +104,9 @@ def sns_event(message: str) -> Any:
     return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}
 
 
-def batch_event(key: str) -> Any:
+def batch_event(key: str, bucket: str = "b") -> Any:
     """An invocation by S3 Batch Operations with one task."""
-    task = {"taskId": "1", "s3Key": key, "s3Bucket": "b"}
+    task = {"taskId": "1", "s3Key": key, "s3Bucket": bucket}
     return {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
 
 

@@ -7,8 +7,13 @@ import boto3
 import pytest
 
 from local.stack import LocalStack
+from tests.integration.conftest import GOOD
+
+pytestmark = pytest.mark.usefixtures("distinct_times")
 
 SEQUENCER = "0055AED6DCD90281E5"
+NEWER_SEQUENCER = "0055AED6DCD90281E6"
+BAD = b"{}"
 
 
 @pytest.fixture
@@ -60,6 +65,134 @@ def test_unsequenced_upload_reads_the_record_first(
     assert calls == ["GetItem", "GetObject", "UpdateItem"]
 
 
+def test_unsequenced_event_of_what_the_record_shows_takes_two_reads(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    uploaded = put_metadata()
+    notify(sequencer=SEQUENCER, **uploaded)
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "duplicate"
+    assert calls == ["GetItem", "GetObject"]
+
+
+def test_unsequenced_event_of_an_older_upload_looks_for_its_version_last(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    older, _ = put_metadata(), put_metadata(GOOD + b" ")
+    calls.clear()
+    assert notify(**older)["outcome"] == "stale"
+    assert calls == ["GetItem", "GetObject", "UpdateItem", "HeadObject"]
+
+
+@pytest.mark.parametrize("bad_before", [0, 1, 3])
+def test_rejected_unsequenced_upload_is_searched_back_to_the_last_accepted_one(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any], bad_before: int
+) -> None:
+    for body in [GOOD, GOOD, *[BAD] * bad_before]:
+        put_metadata(body)
+    uploaded = put_metadata(BAD)
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "rejected"
+    reads = ["GetObject"] * (bad_before + 1)
+    assert calls == ["GetItem", "GetObject", "ListObjectVersions", *reads, "UpdateItem"]
+
+
+def test_search_ends_at_the_last_accepted_upload_that_the_record_shows(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    """One read for each upload in between, and none for it."""
+    notify(sequencer=SEQUENCER, **put_metadata())
+    put_metadata(BAD)
+    uploaded = put_metadata(BAD)
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "rejected"
+    assert calls == ["GetItem", "GetObject", "ListObjectVersions", "GetObject", "UpdateItem"]
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "duplicate"
+    assert calls == ["GetItem", "GetObject", "ListObjectVersions", "GetObject"]
+
+
+def test_rejected_unsequenced_upload_fills_in_with_one_write(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    put_metadata()
+    uploaded = put_metadata(BAD)
+    notify(sequencer=SEQUENCER, **uploaded)
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "duplicate"
+    assert calls == ["GetItem", "GetObject", "ListObjectVersions", "GetObject", "UpdateItem"]
+
+
+def test_sequenced_event_that_meets_a_record_without_a_sequencer_is_read_again_as_the_current_object(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    """Until then its write was refused. The next one takes a read and a write again."""
+    notify(**put_metadata())
+    uploaded = put_metadata(GOOD + b" ")
+    calls.clear()
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
+    assert calls == ["GetObject", "UpdateItem", "GetItem", "GetObject", "UpdateItem"]
+    uploaded = put_metadata()
+    calls.clear()
+    assert notify(sequencer=NEWER_SEQUENCER, **uploaded)["outcome"] == "recorded"
+    assert calls == ["GetObject", "UpdateItem"]
+
+
+def test_stale_upload_is_filled_in_with_a_second_write(
+    put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    older, newer = put_metadata(), put_metadata(BAD)
+    notify(sequencer=NEWER_SEQUENCER, **newer)
+    calls.clear()
+    assert notify(sequencer=SEQUENCER, **older)["outcome"] == "stale"
+    assert calls == ["GetObject", "UpdateItem", "UpdateItem"]
+
+
+@pytest.mark.parametrize(
+    ("sequencer", "expected"),
+    [({"sequencer": SEQUENCER}, ["GetObject"]), ({}, ["GetItem", "GetObject", "ListObjectVersions"])],
+    ids=["sequenced", "unsequenced"],
+)
+def test_gone_object_takes_no_write(
+    stack: LocalStack,
+    put_metadata: Callable[..., Any],
+    calls: list[str],
+    notify: Callable[..., Any],
+    metadata_key: str,
+    sequencer: dict[str, str],
+    expected: list[str],
+) -> None:
+    uploaded = put_metadata()
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key, VersionId=uploaded["versionId"])
+    calls.clear()
+    assert notify(**sequencer, **uploaded)["outcome"] == "ignored"
+    assert calls == expected
+
+
+def test_upload_behind_a_delete_marker_takes_a_listing_and_a_read_more(
+    stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any], metadata_key: str
+) -> None:
+    uploaded = put_metadata()
+    stack.s3.delete_object(Bucket=stack.outputs["RunsBucket"], Key=metadata_key)
+    calls.clear()
+    assert notify(**uploaded)["outcome"] == "recorded"
+    assert calls == ["GetItem", "GetObject", "ListObjectVersions", "GetObject", "UpdateItem"]
+
+
+def test_missing_file_that_arrived_takes_a_second_write(
+    stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
+) -> None:
+    uploaded = put_metadata(GOOD[:-1] + b', "files": [{"path": "a.csv"}]}')
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "rejected"
+    calls.clear()
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "duplicate"
+    assert calls == ["GetObject", "ListObjectsV2", "UpdateItem"]
+    stack.upload("runs/acme/run-0001/a.csv", b"1")
+    calls.clear()
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
+    assert calls == ["GetObject", "ListObjectsV2", "UpdateItem", "UpdateItem"]
+
+
 def test_declared_files_take_one_listing(
     stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
 ) -> None:
@@ -70,6 +203,23 @@ def test_declared_files_take_one_listing(
     calls.clear()
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
     assert calls == ["GetObject", "ListObjectsV2", "UpdateItem"]
+
+
+def test_undeclared_files_before_and_between_the_declared_ones_take_no_listing_of_their_own(
+    stack: LocalStack,
+    put_metadata: Callable[..., Any],
+    calls: list[str],
+    notify: Callable[..., Any],
+    environment: pytest.MonkeyPatch,
+) -> None:
+    """At most one LIST request for each declared file, however many others there are."""
+    environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")  # a page
+    for number in range(100):
+        stack.upload(f"runs/acme/run-0001/{number:03}", b"")
+    uploaded = put_metadata(GOOD[:-1] + b', "files": [{"path": "090"}, {"path": "050"}, {"path": "051"}]}')
+    calls.clear()
+    assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
+    assert calls == ["GetObject", "ListObjectsV2", "ListObjectsV2", "UpdateItem"]
 
 
 def test_other_objects_take_no_call(calls: list[str], notify: Callable[..., Any]) -> None:

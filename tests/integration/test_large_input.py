@@ -4,17 +4,19 @@ import json
 import os
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from handler.app import lambda_handler
+from handler.app import backfill_handler, lambda_handler
 from handler.metadata import MAX_BYTES
 from tests.conftest import BUCKET
 from tests.hostile.aws import fake_aws
 from tests.hostile.documents import RUN
-from tests.hostile.events import notification, sqs_record
+from tests.hostile.events import batch_event, notification, sqs_record
 from tests.integration.conftest import GOOD, plain
 
 # To trace all allocations of a whole MiB takes long.
@@ -94,6 +96,66 @@ def test_large_documents_of_a_batch_are_not_unfolded_side_by_side() -> None:
     with fake_aws(dict.fromkeys(keys, LARGE["lists in lists"])) as records, peak_limited_to(70 * LARGE_BYTES):
         assert lambda_handler(event, None) == {"batchItemFailures": []}
     assert len(records) == len(keys)
+
+
+class Repeated(Sequence[bytes]):
+    """Versions that differ in nothing, each read into memory of its own."""
+
+    def __init__(self, count: int, make_body: Callable[[], bytes]) -> None:
+        self._count = count
+        self._make_body = make_body
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._make_body()
+
+
+def test_search_among_a_thousand_rejected_versions_reads_100_and_says_so(
+    metadata_key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each page of the listing is one request."""
+    versions = [GOOD, *[b"{}"] * 1_000]
+    requests = Counter[str]()
+    with fake_aws({metadata_key: versions}, requests) as records:
+        (result,) = backfill_handler(batch_event(metadata_key, BUCKET), None)["results"]
+    assert (result["resultCode"], result["resultString"]) == ("Succeeded", "rejected")
+    assert requests == {"GetObject": 101, "ListObjectVersions": 2}
+    assert records[RUN]["status"] == {"S": "rejected"}
+    assert "config" not in records[RUN]
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert line["outcome"] == "rejected"
+    assert line["reason"] == "more than 100 uploads before this one are rejected"
+
+
+def test_last_accepted_upload_before_100_rejected_ones_is_not_missed(
+    metadata_key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = Counter[str]()
+    with fake_aws({metadata_key: [GOOD, *[b"{}"] * 100]}, requests) as records:
+        backfill_handler(batch_event(metadata_key, BUCKET), None)
+    assert requests == {"GetObject": 101, "ListObjectVersions": 1}
+    assert records[RUN]["source"]["M"]["version_id"] == {"S": "1"}
+    assert "reason" not in json.loads(capsys.readouterr().out.splitlines()[0])
+
+
+def test_versions_of_longer_keys_are_neither_read_nor_listed_on(metadata_key: str) -> None:
+    objects = {metadata_key: [GOOD, b"{}", b"{}"], f"{metadata_key}.bak": [GOOD] * 3_000}
+    requests = Counter[str]()
+    with fake_aws(objects, requests) as records:
+        backfill_handler(batch_event(metadata_key, BUCKET), None)
+    assert requests == {"GetObject": 3, "ListObjectVersions": 1}
+    assert records[RUN]["source"]["M"]["version_id"] == {"S": "1"}
+
+
+def test_100_large_versions_take_no_more_memory_than_a_few(metadata_key: str) -> None:
+    objects = {metadata_key: Repeated(102, lambda: b"{}".ljust(MAX_BYTES))}
+    requests = Counter[str]()
+    with fake_aws(objects, requests) as records, peak_limited_to(10 * MAX_BYTES):
+        backfill_handler(batch_event(metadata_key, BUCKET), None)
+    assert requests["GetObject"] == 101
+    assert records[RUN]["status"] == {"S": "rejected"}
 
 
 def test_10_000_files_are_recorded_and_each_missing_one_is_found(metadata_key: str) -> None:

@@ -141,6 +141,16 @@ def test_other_error_is_stored_before_more_than_20_missing_files(
     assert record() == before
 
 
+def test_error_of_another_place_is_stored_before_20_errors_of_files(
+    put_metadata: PutMetadata, notify: Notify, record: ReadRecord
+) -> None:
+    assert notify(sequencer="5", **put_metadata(declare(*[""] * 20, run_id="another")))["outcome"] == "rejected"
+    after = record()
+    assert after is not None
+    assert [error["path"] for error in after["errors"]] == ["/run_id", *(f"/files/{n}/path" for n in range(19))]
+    assert after["errors_truncated"] is True
+
+
 def test_accepted_upload_stays_accepted_when_a_file_is_deleted(
     stack: LocalStack, put_metadata: PutMetadata, notify: Notify, record: ReadRecord, look: Look
 ) -> None:

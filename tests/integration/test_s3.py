@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from handler.domain import ObjectVersion
 from handler.errors import AWSCallError
 from handler.s3 import S3, ListedObject
 
@@ -81,6 +82,51 @@ def test_head_object_of_a_versioned_bucket(s3_test: S3, metadata: str) -> None:
     assert found.version_id == version
     s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
     assert s3_test.head_object(BUCKET, metadata) is None
+
+
+def test_head_object_by_version(s3_test: S3, metadata: str) -> None:
+    s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    first = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"1")["VersionId"]
+    s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"22")
+    found = s3_test.head_object(BUCKET, metadata, first)
+    assert found is not None
+    assert (found.version_id, found.size, found.body) == (first, 1, None)
+    s3_test.client.delete_object(Bucket=BUCKET, Key=metadata, VersionId=first)
+    assert s3_test.head_object(BUCKET, metadata, first) is None
+
+
+@pytest.mark.usefixtures("distinct_times")
+def test_list_versions(s3_test: S3, metadata: str) -> None:
+    """Newest first, the version "null" among them, without delete markers and longer keys."""
+    etag = s3_test.client.head_object(Bucket=BUCKET, Key=metadata)["ETag"].strip('"')
+    assert list(s3_test.list_versions(BUCKET, metadata)) == [ObjectVersion(None, etag)]
+    s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    older = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"1")
+    s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
+    newer = s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"2")
+    s3_test.client.put_object(Bucket=BUCKET, Key=f"{metadata}.bak", Body=b"")
+    s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
+    assert list(s3_test.list_versions(BUCKET, metadata)) == [
+        ObjectVersion(newer["VersionId"], newer["ETag"].strip('"')),
+        ObjectVersion(older["VersionId"], older["ETag"].strip('"')),
+        ObjectVersion(None, etag),
+    ]
+    assert list(s3_test.list_versions(BUCKET, "none")) == []
+
+
+@pytest.mark.usefixtures("distinct_times")
+def test_list_versions_over_several_pages(s3_test: S3, metadata: str, environment: pytest.MonkeyPatch) -> None:
+    """The listing ends with the key, however many longer keys begin with it."""
+    environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")  # a page
+    s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    put = [s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"")["VersionId"] for _ in range(11)]
+    for _ in range(20):
+        s3_test.client.put_object(Bucket=BUCKET, Key=f"{metadata}.bak", Body=b"")
+    requests: list[str] = []
+    s3_test.client.meta.events.register("provide-client-params", lambda model, **_: requests.append(model.name))
+    listed = [version.version_id for version in s3_test.list_versions(BUCKET, metadata)]
+    assert listed == [*reversed(put), None]
+    assert requests == ["ListObjectVersions"] * 3
 
 
 def test_list_objects_of_a_missing_bucket_fails(s3_test: S3) -> None:
