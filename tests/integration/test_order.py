@@ -1,5 +1,6 @@
 """The record ends as if each upload had been handled once, in S3's order."""
 
+import json
 from collections.abc import Callable
 from itertools import permutations
 from typing import Any
@@ -195,6 +196,23 @@ def test_unsequenced_event_of_an_older_upload_is_stale_and_records_the_current_o
     assert notify(**new)["outcome"] == "duplicate"
     assert notify()["outcome"] == "duplicate"
     assert state(record()) == after
+
+
+def test_newer_upload_that_is_recorded_instead_is_logged_and_counted_once(
+    put_metadata: PutMetadata, notify: Notify, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = put_metadata(good("old")), put_metadata(good("new"))
+
+    def take_output() -> tuple[list[tuple[str, str]], dict[str, Any]]:
+        *lines, metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        counts = {name: count[0] for name, count in metrics.items() if name.endswith(("Recorded", "Events"))}
+        return [(line["version_id"], line["outcome"]) for line in lines], counts
+
+    notify(**old)
+    stale, recorded = (old["versionId"], "stale"), (new["versionId"], "recorded")
+    assert take_output() == ([stale, recorded], {"StaleEvents": 1, "RunsRecorded": 1})
+    notify(**old)
+    assert take_output() == ([stale], {"StaleEvents": 1})
 
 
 @pytest.mark.parametrize("sequencer", ["not-hex", "1" * 33, ""])
