@@ -40,7 +40,7 @@ def test_outcome_without_a_metric_or_a_log_level_cannot_be_made(values: Any) -> 
     with pytest.raises(TypeError, match=r"missing .* required positional argument"):
 
         class _Outcome(enum.StrEnum):
-            __new__ = Outcome._new_member_  # type: ignore[assignment]
+            __new__ = Outcome._new_member_  # as a member of `Outcome` is made
             ARCHIVED = values
 
 

@@ -76,6 +76,11 @@ def test_errors_of_the_document_its_model_and_its_files_are_found_at_once(bench:
     }
 
 
+def test_rejected_upload_sets_nothing_though_its_config_could_be_built(bench: EvaluatorBench) -> None:
+    assert list(bench.find_errors({**GOOD, "files": declare(1)})) == ["/files/0/path"]
+    assert list(bench.find_errors({**GOOD, "name": 1})) == ["/name"]
+
+
 def test_errors_of_files_are_last(bench: EvaluatorBench) -> None:
     """So that those that are reported show whether files are all that is missing."""
     files = [{"path": ".."}, {"path": "b", "sha256": "0"}, {"path": "c"}]

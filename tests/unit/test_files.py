@@ -97,6 +97,20 @@ def test_missing_files_take_no_more_requests_than_there_are_declared_files(files
     assert files_bench.requests == 4
 
 
+def test_several_files_are_missing_before_one_that_is_there(files_bench: FilesBench) -> None:
+    files_bench.store("d")
+    assert files_bench.find_missing("a", "b", "c", "d") == missing((0, "a"), (1, "b"), (2, "c"))
+    assert files_bench.requests == 1
+
+
+def test_names_between_a_file_and_the_text_below_it_are_listed_page_by_page(files_bench: FilesBench) -> None:
+    """Only names that contain the last character of Unicode in that place are."""
+    files_bench.bucket.page_size = 10
+    files_bench.store("a", *(f"a{LAST}{number:02}" for number in range(25)), "b", "c")
+    assert files_bench.find_missing("b") == []
+    assert files_bench.requests == 3
+
+
 def test_file_that_is_missing_from_an_empty_run_takes_one_request(files_bench: FilesBench) -> None:
     assert files_bench.find_missing("a", "b") == missing((0, "a"), (1, "b"))
     assert files_bench.requests == 1
@@ -177,9 +191,12 @@ def test_no_key_without_the_last_character_of_unicode_lies_between_a_key_and_the
     assert not any(text < other < PREFIX + path for other in others if not other.endswith(LAST))
 
 
-@given(stored=st.sets(paths, max_size=30), declared=st.lists(paths, max_size=10), page_size=st.integers(1, 5))
+@given(
+    names=st.lists(st.tuples(paths, st.booleans(), st.booleans()), max_size=40, unique_by=lambda name: name[0]),
+    page_size=st.integers(1, 5),
+)
 def test_files_that_are_found_are_those_of_a_complete_listing(
-    stored: set[str], declared: list[str], page_size: int
+    names: list[tuple[str, bool, bool]], page_size: int
 ) -> None:
     """Any names, and any part of them declared, are compared as if all names had been listed.
 
@@ -187,6 +204,8 @@ def test_files_that_are_found_are_those_of_a_complete_listing(
     names ``b``, ``c``: the first request starts just below ``b`` and is answered with ``b`` and
     ``é``. As ``é`` is higher than ``c``, the file ``c`` is missing, and no further request is sent.
     """
+    stored = {path for path, is_stored, _ in names if is_stored}
+    declared = [path for path, _, is_declared in names if is_declared]
     bench = FilesBench(MagicMock())
     bench.bucket.page_size = page_size
     bench.store(*stored)
@@ -196,4 +215,4 @@ def test_files_that_are_found_are_those_of_a_complete_listing(
     assert bench.requests <= max(math.ceil(len(stored) / page_size), 1)
     # Names with the last character of Unicode may stand between a key and the text just below it.
     if not any(LAST in path for path in stored):
-        assert bench.requests <= len(set(declared)) + 1
+        assert bench.requests <= len(declared) + 1
