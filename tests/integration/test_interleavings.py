@@ -222,6 +222,8 @@ def test_deleted_version_changes_no_record_and_leaves_none_behind(
     So it may count as an upload or not. What is not allowed is a config that is older than either.
     """
     for scenario in find_sequenced_backfills(3, tasks, deletable=(deleted,), clock_step=1):
+        if scenario.documents.endswith("C") and not SOAK:
+            continue  # the older versions do not matter behind a good one
         views = [
             View.of_uploads(scenario.documents, uploads)
             for uploads in ([0, 1, 2], [0, 1, 2][:deleted] + [0, 1, 2][deleted + 1 :])
@@ -237,7 +239,7 @@ def test_deleted_version_changes_no_record_and_leaves_none_behind(
         record_property("states visited", explorer.states)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES if SOAK else SIZES[:2], ids=str)
 def test_bucket_without_versions_ends_with_the_last_upload(
     size: tuple[int, int, int, int], record_property: Callable[[str, object], None]
 ) -> None:
