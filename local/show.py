@@ -19,6 +19,7 @@ _ATTRIBUTES = [
     "run_id",
     "status",
     "errors",
+    "errors_truncated",
     "sequencer",
     "uploaded_at",
     "version_id",

@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 import botocore.loaders
 import pytest
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.stub import Stubber
 from click.testing import CliRunner, Result
 from moto import mock_aws
@@ -20,18 +19,13 @@ from handler.app import lambda_handler
 from handler.domain import ObjectEvent, Outcome
 from handler.keys import parse_key
 from handler.recorder import Recorder
+from local.show import plain
 from local.stack import STACK_NAME, LocalStack
 from ops.__main__ import main
 from ops.stack import Stack
 from tests.integration.resolution import resolve
 
 GOOD = b'{"model": {"name": "m", "version": "1"}}'
-
-
-def plain(item: dict[str, Any]) -> dict[str, Any]:
-    """An item without DynamoDB's type names."""
-    deserialize = TypeDeserializer().deserialize
-    return {name: deserialize(value) for name, value in item.items()}
 
 
 def ops(*arguments: object, stdin: bytes | None = None) -> Result:
@@ -138,7 +132,9 @@ def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
 
 @pytest.fixture
 def distinct_times(environment: pytest.MonkeyPatch) -> None:
-    """Uploads that are a second apart: moto lists the versions of a key by the millisecond."""
+    """Uploads that are a second apart: moto lists the versions of a key by the millisecond, and
+    a record states their times by the second.
+    """
     seconds = itertools.count()
     begin = datetime(2026, 11, 20, 8, 30)  # noqa: DTZ001 - as moto has it
     environment.setattr("moto.s3.models.utcnow", lambda: begin + timedelta(seconds=next(seconds)))

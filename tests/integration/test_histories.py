@@ -17,7 +17,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -402,14 +401,11 @@ def simplify(record: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+@pytest.mark.usefixtures("distinct_times")
 def test_record_is_right_after_every_step_of_any_history(
     stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
     figures = Counter[str]()
-    # Uploads of the same second would look like one.
-    seconds = itertools.count()
-    begin = datetime(2026, 11, 20, 8, 30)  # noqa: DTZ001 - as moto has it
-    environment.setattr("moto.s3.models.utcnow", lambda: begin + timedelta(seconds=next(seconds)))
     run_state_machine_as_test(
         lambda: Histories(stack, environment, figures),
         settings=settings(max_examples=2_500 if SOAK else 36, stateful_step_count=30),
