@@ -45,7 +45,7 @@ minimal: $(VENV)/unit.done ## Run the unit tests with no packages but those that
 	$(VENV)/unit/bin/python -m pytest --quiet tests/unit
 
 unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
-	$(BIN)/pytest --numprocesses auto --cov=handler --cov-fail-under=95 tests/unit
+	$(BIN)/pytest --numprocesses auto --cov=handler --cov=run_recorder --cov-fail-under=95 tests/unit
 
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration

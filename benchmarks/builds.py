@@ -21,7 +21,8 @@ def build(python: Path, work: Path) -> dict[str, Path]:
         it, all of it, with bytecode.
     """
     run_sam(python, "build", "--build-dir", work / "sam", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
-    shutil.copytree(ROOT / "src" / "handler", work / "default" / "handler")
+    for package in ("handler", "run_recorder"):
+        shutil.copytree(ROOT / "src" / package, work / "default" / package)
     shutil.copy(ROOT / "requirements.txt", work / "default")
     shutil.copytree(_HERE / "tutorial", work / "tutorial")
     shutil.copy(ROOT / "requirements-bench.txt", work / "tutorial" / "requirements.txt")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.app import backfill_handler, lambda_handler
-from handler.errors import RunRecorderError
+from run_recorder.errors import RunRecorderError
 from local import show
 from local.poller import Handler
 from local.samples import OBJECTS, local_stack

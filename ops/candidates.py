@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from handler.domain import Run
-from handler.keys import parse_key
-from handler.record_state import RecordState
-from handler.s3 import S3
+from run_recorder.domain import Run
+from run_recorder.keys import parse_key
+from run_recorder.record_state import RecordState
+from run_recorder.s3 import S3
 from ops.records import Records
 
 DOCUMENT = "metadata.json"

@@ -29,7 +29,7 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from handler.errors import RunRecorderError
+from run_recorder.errors import RunRecorderError
 from ops.stack import Stack
 
 FOUND, AWS_FAILED, INTERRUPTED = 1, 3, 130

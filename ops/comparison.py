@@ -3,12 +3,12 @@
 import enum
 from dataclasses import dataclass, replace
 
-from handler.domain import JSON, ObjectEvent, Outcome, Run
-from handler.keys import parse_key
-from handler.record_state import RecordState
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3, StoredObject
+from run_recorder.domain import JSON, ObjectEvent, Outcome, Run
+from run_recorder.keys import parse_key
+from run_recorder.record_state import RecordState
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3, StoredObject
 from ops.candidates import DOCUMENT, Candidate
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import click
 
-from handler.domain import Outcome
+from run_recorder.domain import Outcome
 from ops.cli import Command, json_option, of_stack
 from ops.output import echo_json, echo_table
 from ops.records import Records

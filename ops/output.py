@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from handler.domain import JSON
-from handler.json_document import encode
+from run_recorder.domain import JSON
+from run_recorder.json_document import encode
 
 _LONG = 10_000
 

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from handler.domain import Run
-from handler.json_document import encode
+from run_recorder.domain import Run
+from run_recorder.json_document import encode
 from ops.candidates import find_candidates
 from ops.cli import FOUND, Command, json_option, of_stack
 from ops.comparison import Comparison, Finding, State

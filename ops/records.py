@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from handler.domain import Run
-from handler.record_state import STATE_ATTRIBUTES, Item, RecordState
-from handler.runs import RunTable
+from run_recorder.domain import Run
+from run_recorder.record_state import STATE_ATTRIBUTES, Item, RecordState
+from run_recorder.runs import RunTable
 
 # Greater than any id, and so the end of an organisation's records.
 _LAST = "\U0010ffff"

@@ -7,9 +7,9 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from handler.domain import JSON, ObjectEvent
-from handler.errors import UploadFailedError
-from handler.events import parse_messages
+from run_recorder.domain import JSON, ObjectEvent
+from run_recorder.errors import UploadFailedError
+from run_recorder.events import parse_messages
 from ops.cli import FOUND, Command, Failure, json_option, of_stack
 from ops.comparison import Comparison, State
 from ops.concurrency import map_in_order

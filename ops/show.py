@@ -3,8 +3,8 @@
 import click
 from boto3.dynamodb.types import TypeDeserializer
 
-from handler.keys import parse_key
-from handler.record_state import RecordState
+from run_recorder.keys import parse_key
+from run_recorder.record_state import RecordState
 from ops.cli import FOUND, Command, json_option, of_stack
 from ops.comparison import Finding, State, compare
 from ops.output import echo_json, echo_table, flatten

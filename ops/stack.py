@@ -9,11 +9,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from handler.config import build_model_config, load_settings
-from handler.errors import RunRecorderError
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
+from run_recorder.config import build_model_config, load_settings
+from run_recorder.errors import RunRecorderError
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
 from ops.concurrency import WORKERS
 
 # An operator can wait longer than an invocation.

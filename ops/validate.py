@@ -2,13 +2,13 @@
 
 import click
 
-from handler.config import build_model_config
-from handler.domain import JSON, Metadata, Run
-from handler.dynamodb_value import check_size
-from handler.errors import FieldError, InvalidMetadataError
-from handler.json_document import MAX_ERRORS
-from handler.keys import parse_key
-from handler.metadata import MAX_BYTES, parse_metadata
+from run_recorder.config import build_model_config
+from run_recorder.domain import JSON, Metadata, Run
+from run_recorder.dynamodb_value import check_size
+from run_recorder.errors import FieldError, InvalidMetadataError
+from run_recorder.json_document import MAX_ERRORS
+from run_recorder.keys import parse_key
+from run_recorder.metadata import MAX_BYTES, parse_metadata
 from ops.cli import FOUND, Command, json_option
 from ops.output import echo_json, printable
 

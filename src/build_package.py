@@ -36,7 +36,8 @@ def install(target: Path) -> None:
     subprocess.run(pip, check=True)  # noqa: S603
     shutil.rmtree(target / "bin", ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(SOURCE / "handler", target / "handler", ignore=ignored, dirs_exist_ok=True)
+    for package in ("handler", "run_recorder"):
+        shutil.copytree(SOURCE / package, target / package, ignore=ignored, dirs_exist_ok=True)
 
 
 def keep_services(data: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from handler import app
-from handler.domain import Run
+from run_recorder.domain import Run
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "run-recorder-runs"

@@ -1,1 +1,1 @@
-"""Run Recorder: turns every run uploaded to S3 into one correct, durable record."""
+"""The Lambda function."""

@@ -12,14 +12,14 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from handler.config import is_lambda, load_settings, snapshot
+from run_recorder.config import is_lambda, load_settings, snapshot
 from handler.dispatcher import WORKERS, Dispatcher, Invocation, StdoutHandler
-from handler.domain import Outcome
-from handler.errors import UploadFailedError
-from handler.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
+from run_recorder.domain import Outcome
+from run_recorder.errors import UploadFailedError
+from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
 
 _CLIENT_CONFIG = Config(
     connect_timeout=2,

@@ -10,11 +10,11 @@ from typing import Any, TextIO
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from handler.domain import ObjectEvent, Outcome
-from handler.errors import UploadFailedError
-from handler.events import WorkItem
-from handler.recorder import Recorder
-from handler.verdict import Result
+from run_recorder.domain import ObjectEvent, Outcome
+from run_recorder.errors import UploadFailedError
+from run_recorder.events import WorkItem
+from run_recorder.recorder import Recorder
+from run_recorder.verdict import Result
 
 WORKERS = 16
 

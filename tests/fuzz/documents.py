@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["handler"]):
+with atheris.instrument_imports(include=["handler", "run_recorder"]):
     from tests.hostile.documents import check_document
     from tests.hostile.mutation import mutate_json
 

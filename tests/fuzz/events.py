@@ -4,7 +4,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["handler"]):
+with atheris.instrument_imports(include=["handler", "run_recorder"]):
     from tests.hostile.events import check_key, check_text
     from tests.hostile.mutation import mutate_json
 

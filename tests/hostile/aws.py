@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from handler import app
-from handler.domain import Run
+from run_recorder.domain import Run
 
 PAGE = 1_000
 """How many keys or versions S3 lists at once."""

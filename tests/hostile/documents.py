@@ -10,11 +10,11 @@ from typing import Any
 import jsonschema
 from boto3.dynamodb.types import TypeSerializer
 
-from handler.domain import DeclaredFile, Metadata, Model, Run
-from handler.dynamodb_value import serialize
-from handler.errors import FieldError, InvalidMetadataError
-from handler.json_document import decode, encode
-from handler.metadata import load_schema, parse_metadata
+from run_recorder.domain import DeclaredFile, Metadata, Model, Run
+from run_recorder.dynamodb_value import serialize
+from run_recorder.errors import FieldError, InvalidMetadataError
+from run_recorder.json_document import decode, encode
+from run_recorder.metadata import load_schema, parse_metadata
 
 RUN = Run("acme", "run-0001")
 

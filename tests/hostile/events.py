@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
-from handler.domain import ObjectEvent, Run
-from handler.errors import UnknownEventError
-from handler.events import WorkItem, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.domain import ObjectEvent, Run
+from run_recorder.errors import UnknownEventError
+from run_recorder.events import WorkItem, is_from_sqs, parse_messages, parse_tasks, parse_uploads
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 

@@ -16,9 +16,9 @@ from moto import mock_aws
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
-from handler.domain import ObjectEvent, Outcome
-from handler.keys import parse_key
-from handler.recorder import Recorder
+from run_recorder.domain import ObjectEvent, Outcome
+from run_recorder.keys import parse_key
+from run_recorder.recorder import Recorder
 from local.show import plain
 from local.stack import STACK_NAME, LocalStack
 from ops.__main__ import main

@@ -21,12 +21,12 @@ from botocore.response import StreamingBody
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
-from handler.config import load_settings
-from handler.domain import ObjectEvent, Run
-from handler.keys import parse_sequencer
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
+from run_recorder.config import load_settings
+from run_recorder.domain import ObjectEvent, Run
+from run_recorder.keys import parse_sequencer
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
 from tests.conftest import BUCKET, TABLE
 
 RUN = Run("acme", "run-0001")
@@ -282,7 +282,7 @@ class Explorer:
             def now(cls, tz: Any = None) -> Self:
                 return cls(2026, 11, 20, 12, tzinfo=tz) - timedelta(seconds=index * self._scenario.clock_step)
 
-        with patch("handler.runs.datetime", Clock):
+        with patch("run_recorder.runs.datetime", Clock):
             try:
                 recorder.handle(event)
             except Paused as paused:

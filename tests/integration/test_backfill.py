@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from handler.app import backfill_handler, lambda_handler
-from handler.s3 import S3
+from run_recorder.s3 import S3
 from local.stack import STACK_NAME, LocalStack
 from ops.backfill import build_job
 from tests.conftest import SOAK

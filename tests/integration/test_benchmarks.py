@@ -10,7 +10,7 @@ from benchmarks.probe import Context
 from benchmarks.report import Row
 from benchmarks.server import serve
 from handler.app import lambda_handler
-from handler.metadata import MAX_BYTES
+from run_recorder.metadata import MAX_BYTES
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
-from handler.errors import AWSCallError
-from handler.s3 import S3
+from run_recorder.errors import AWSCallError
+from run_recorder.s3 import S3
 from local.stack import LocalStack
 from tests.integration.conftest import GOOD, plain
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from handler.app import backfill_handler, lambda_handler
-from handler.metadata import MAX_BYTES
+from run_recorder.metadata import MAX_BYTES
 from tests.conftest import BUCKET
 from tests.hostile.aws import fake_aws
 from tests.hostile.documents import RUN

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from handler.errors import RunRecorderError
+from run_recorder.errors import RunRecorderError
 from local.invoke import choose_handler
 from local.pictures import PICTURES, load_dashboard
 from local.samples import EVENTS, SAMPLES

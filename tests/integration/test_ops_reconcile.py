@@ -9,11 +9,11 @@ import pytest
 from click.testing import Result
 from pytest_mock import MockerFixture
 
-from handler.domain import ObjectEvent, Outcome, Run
-from handler.errors import AWSCallError
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
+from run_recorder.domain import ObjectEvent, Outcome, Run
+from run_recorder.errors import AWSCallError
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
 from local.stack import LocalStack
 from ops.candidates import find_candidates
 from ops.comparison import Comparison

@@ -10,8 +10,8 @@ from click.testing import Result
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
-from handler.errors import AWSCallError
-from handler.s3 import S3
+from run_recorder.errors import AWSCallError
+from run_recorder.s3 import S3
 from local.stack import LocalStack
 from ops.dead_letters import DeadLetters
 from tests.integration.conftest import enter_environment, ops

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from click.testing import Result
 from pytest_mock import MockerFixture
 
-from handler.domain import Outcome
+from run_recorder.domain import Outcome
 from local.stack import LocalStack
 from ops.__main__ import main
 from tests.integration.conftest import ops

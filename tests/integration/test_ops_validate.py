@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from handler.metadata import MAX_BYTES
+from run_recorder.metadata import MAX_BYTES
 from tests.integration.conftest import ops
 
 EVENTS = Path(__file__).parent.parent.parent / "events"

@@ -103,7 +103,7 @@ def test_sam_accepts_the_template() -> None:
 
 
 def test_package_holds_the_function_and_nothing_of_the_tests(package: Path) -> None:
-    assert (package / "handler" / "metadata.schema.json").is_file()
+    assert (package / "run_recorder" / "metadata.schema.json").is_file()
     assert {path.name for path in package.iterdir()}.isdisjoint({"tests", "local", "events", "moto", "pytest", "bin"})
 
 

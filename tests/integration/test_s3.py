@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from handler.domain import ObjectVersion
-from handler.errors import AWSCallError
-from handler.s3 import S3, ListedObject
+from run_recorder.domain import ObjectVersion
+from run_recorder.errors import AWSCallError
+from run_recorder.s3 import S3, ListedObject
 
 BUCKET = "a-bucket"
 

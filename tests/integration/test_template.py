@@ -8,7 +8,7 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from handler.app import lambda_handler
-from handler.config import load_settings
+from run_recorder.config import load_settings
 from local.stack import LocalStack
 from local.template import translate
 from ops.backfill import REPORT_PREFIX

@@ -13,13 +13,13 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from handler.config import load_settings
-from handler.domain import ObjectEvent, Run
-from handler.dynamodb_value import serialize
-from handler.recorder import Recorder
-from handler.runs import RunTable
-from handler.s3 import S3
-from handler.verdict import Result
+from run_recorder.config import load_settings
+from run_recorder.domain import ObjectEvent, Run
+from run_recorder.dynamodb_value import serialize
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
+from run_recorder.verdict import Result
 
 BUCKET = "run-recorder-runs"
 RUN = Run("acme", "run-0001")

@@ -19,8 +19,8 @@ from pytest_mock import MockerFixture
 from handler import app
 from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
-from handler.errors import SettingsError, UnknownEventError, UploadFailedError
-from handler.recorder import Recorder
+from run_recorder.errors import SettingsError, UnknownEventError, UploadFailedError
+from run_recorder.recorder import Recorder
 from tests.unit.bench import UPLOADED_AT
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'

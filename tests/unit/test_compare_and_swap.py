@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from handler.domain import Outcome
-from handler.errors import AWSCallError, ContentionError, FieldError
-from handler.record_state import RecordState, record_is
-from handler.verdict import Result
+from run_recorder.domain import Outcome
+from run_recorder.errors import AWSCallError, ContentionError, FieldError
+from run_recorder.record_state import RecordState, record_is
+from run_recorder.verdict import Result
 from tests.unit.bench import BAD, GOOD, INCOMPLETE, UPLOADED_AT, RecorderBench, item_of
 
 GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from handler.config import build_model_config, is_lambda, load_settings, snapshot
-from handler.domain import Metadata, Model, Run
-from handler.errors import FieldError, InvalidMetadataError, SettingsError
+from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
+from run_recorder.domain import Metadata, Model, Run
+from run_recorder.errors import FieldError, InvalidMetadataError, SettingsError
 
 PINNED = Metadata(model=Model("m", "1.0"))
 

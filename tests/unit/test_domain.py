@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handler.domain import ObjectVersion, Outcome, Run
+from run_recorder.domain import ObjectVersion, Outcome, Run
 
 
 def test_every_outcome_has_a_metric_of_its_own() -> None:

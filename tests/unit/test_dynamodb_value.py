@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from handler.dynamodb_value import measure, serialize
+from run_recorder.dynamodb_value import measure, serialize
 
 
 @pytest.mark.parametrize(

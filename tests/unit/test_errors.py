@@ -1,6 +1,6 @@
 """Errors fit beside the record that they must not destroy."""
 
-from handler.errors import FieldError, InvalidMetadataError
+from run_recorder.errors import FieldError, InvalidMetadataError
 
 
 def test_texts_are_clipped_to_200_bytes_of_valid_utf_8() -> None:

@@ -6,11 +6,11 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from handler.config import build_model_config, load_settings
-from handler.domain import ObjectVersion
-from handler.evaluator import Evaluator
-from handler.s3 import S3, StoredObject
-from handler.verdict import Evaluation
+from run_recorder.config import build_model_config, load_settings
+from run_recorder.domain import ObjectVersion
+from run_recorder.evaluator import Evaluator
+from run_recorder.s3 import S3, StoredObject
+from run_recorder.verdict import Evaluation
 from tests.unit.bench import GOOD, RUN, UPLOADED_AT, Bucket
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from handler.domain import ObjectEvent, Run
-from handler.errors import UnknownEventError
-from handler.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.domain import ObjectEvent, Run
+from run_recorder.errors import UnknownEventError
+from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
 
 KEY = "runs/acme/run-0001/metadata.json"
 TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.domain import DeclaredFile
-from handler.errors import AWSCallError, FieldError
-from handler.files import find_missing_files, just_below
-from handler.s3 import S3
+from run_recorder.domain import DeclaredFile
+from run_recorder.errors import AWSCallError, FieldError
+from run_recorder.files import find_missing_files, just_below
+from run_recorder.s3 import S3
 from tests.unit.bench import BUCKET, RUN, Bucket
 
 PREFIX = RUN.prefix

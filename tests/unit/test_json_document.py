@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from handler.errors import InvalidMetadataError
-from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, encode, pointer
+from run_recorder.errors import InvalidMetadataError
+from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, encode, pointer
 
 
 def test_byte_order_mark_is_tolerated() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from handler.json_document import decode
-from handler.json_schema import find_faults
-from handler.metadata import load_schema
+from run_recorder.json_document import decode
+from run_recorder.json_schema import find_faults
+from run_recorder.metadata import load_schema
 
 VALID: dict[str, Any] = {
     "schema_version": 1,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from handler.domain import Run
-from handler.keys import parse_key, parse_sequencer
+from run_recorder.domain import Run
+from run_recorder.keys import parse_key, parse_sequencer
 
 
 @pytest.mark.parametrize("identifier", ["a", "0", "A.b_c:d=e@f+g~h-i", "x" * 128, "9..", "a--"])

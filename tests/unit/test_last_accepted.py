@@ -4,12 +4,12 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from handler.config import build_model_config, load_settings
-from handler.domain import ObjectVersion
-from handler.evaluator import Evaluator
-from handler.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
-from handler.s3 import S3
-from handler.uploads import Uploads
+from run_recorder.config import build_model_config, load_settings
+from run_recorder.domain import ObjectVersion
+from run_recorder.evaluator import Evaluator
+from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
+from run_recorder.s3 import S3
+from run_recorder.uploads import Uploads
 from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, RUN, Bucket
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from handler.domain import DeclaredFile, Metadata, Model, Run
-from handler.errors import FieldError, InvalidMetadataError
-from handler.metadata import parse_metadata
+from run_recorder.domain import DeclaredFile, Metadata, Model, Run
+from run_recorder.errors import FieldError, InvalidMetadataError
+from run_recorder.metadata import parse_metadata
 
 
 def parse(run: Run, document: Any) -> tuple[Metadata, list[FieldError]]:

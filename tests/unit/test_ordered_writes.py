@@ -6,11 +6,11 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from handler.domain import ObjectVersion
-from handler.errors import FieldError
-from handler.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
-from handler.record_state import RecordState, record_is
-from handler.verdict import RecordUpdate
+from run_recorder.domain import ObjectVersion
+from run_recorder.errors import FieldError
+from run_recorder.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
+from run_recorder.record_state import RecordState, record_is
+from run_recorder.verdict import RecordUpdate
 from tests.unit.bench import RUN, RecorderBench, item_of
 
 FILE_IS_MISSING = FieldError("/files/0/path", "no object a below the run's prefix")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from handler.domain import ObjectVersion
-from handler.errors import FieldError
-from handler.record_state import (
+from run_recorder.domain import ObjectVersion
+from run_recorder.errors import FieldError
+from run_recorder.record_state import (
     NO_RECORD,
     NO_SOURCE,
     STATE_ATTRIBUTES,

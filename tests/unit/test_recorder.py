@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from handler.config import build_model_config, load_settings
-from handler.domain import Outcome
-from handler.errors import AWSCallError, ContentionError, FieldError
-from handler.recorder import Recorder
-from handler.s3 import S3
-from handler.verdict import Result
+from run_recorder.config import build_model_config, load_settings
+from run_recorder.domain import Outcome
+from run_recorder.errors import AWSCallError, ContentionError, FieldError
+from run_recorder.recorder import Recorder
+from run_recorder.s3 import S3
+from run_recorder.verdict import Result
 from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, UPLOADED_AT, RecorderBench
 
 SEQUENCER = "0" * 31 + "5"
@@ -229,7 +229,7 @@ def test_write_ends_after_10_attempts_so_that_the_event_is_delivered_again(recor
 
 @pytest.fixture
 def patience(mocker: MockerFixture) -> None:
-    mocker.patch("handler.recorder._PATIENCE", 300)
+    mocker.patch("run_recorder.recorder._PATIENCE", 300)
 
 
 @pytest.mark.usefixtures("patience")
@@ -264,7 +264,7 @@ def test_large_documents_are_written_one_at_a_time_and_others_do_not_wait(
 
 @pytest.fixture
 def impatience(mocker: MockerFixture) -> None:
-    mocker.patch("handler.recorder._PATIENCE", 0.1)
+    mocker.patch("run_recorder.recorder._PATIENCE", 0.1)
 
 
 @pytest.mark.usefixtures("impatience")

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pytest_mock import MockerFixture
 
-from handler.domain import Run
-from handler.errors import AWSCallError
-from handler.record_state import Condition, RecordState
-from handler.runs import Refusal, RunTable
+from run_recorder.domain import Run
+from run_recorder.errors import AWSCallError
+from run_recorder.record_state import Condition, RecordState
+from run_recorder.runs import Refusal, RunTable
 
 NOW = "2026-11-20T09:00:00.000001Z"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb.example")
@@ -25,7 +25,7 @@ ATTRIBUTES = {"etag": "e", "config": {"x": Decimal("0.10")}, "source": {"etag": 
 
 @pytest.fixture(autouse=True)
 def clock(mocker: MockerFixture) -> None:
-    mocker.patch("handler.runs.datetime", wraps=datetime).now.return_value = datetime.fromisoformat(NOW)
+    mocker.patch("run_recorder.runs.datetime", wraps=datetime).now.return_value = datetime.fromisoformat(NOW)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from pytest_mock import MockerFixture
 from urllib3 import HTTPSConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
-from handler.domain import ObjectVersion
-from handler.errors import AWSCallError
-from handler.s3 import S3, ListedObject, ListedPage, StoredObject
+from run_recorder.domain import ObjectVersion
+from run_recorder.errors import AWSCallError
+from run_recorder.s3 import S3, ListedObject, ListedPage, StoredObject
 from tests.unit.bench import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")

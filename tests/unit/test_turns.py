@@ -1,6 +1,6 @@
 import pytest
 
-from handler.turns import Turns
+from run_recorder.turns import Turns
 
 LARGE = 100_000
 

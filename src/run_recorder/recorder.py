@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from handler.compare_and_swap import MAX_ATTEMPTS, CompareAndSwap
-from handler.config import ModelConfig, Settings, build_model_config
-from handler.domain import Metadata, ObjectEvent, Outcome, Run
-from handler.errors import ContentionError
-from handler.evaluator import Evaluator
-from handler.ordered_writes import WriteResult, record_in_order
-from handler.runs import RunTable
-from handler.s3 import S3
-from handler.turns import Turns
-from handler.uploads import Uploads
-from handler.verdict import GONE, RecordUpdate, Result
+from run_recorder.compare_and_swap import MAX_ATTEMPTS, CompareAndSwap
+from run_recorder.config import ModelConfig, Settings, build_model_config
+from run_recorder.domain import Metadata, ObjectEvent, Outcome, Run
+from run_recorder.errors import ContentionError
+from run_recorder.evaluator import Evaluator
+from run_recorder.ordered_writes import WriteResult, record_in_order
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
+from run_recorder.turns import Turns
+from run_recorder.uploads import Uploads
+from run_recorder.verdict import GONE, RecordUpdate, Result
 
 _PATIENCE = 5  # seconds
 

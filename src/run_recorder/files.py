@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from handler.domain import DeclaredFile, Run
-from handler.errors import AWSCallError, FieldError
-from handler.s3 import S3
+from run_recorder.domain import DeclaredFile, Run
+from run_recorder.errors import AWSCallError, FieldError
+from run_recorder.s3 import S3
 
 _MAX_KEY_BYTES = 1024  # of S3
 _LAST_CHARACTER = "\U0010ffff"

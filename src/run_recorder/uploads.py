@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from handler.domain import ObjectVersion
-from handler.metadata import MAX_BYTES
-from handler.s3 import S3, StoredObject
+from run_recorder.domain import ObjectVersion
+from run_recorder.metadata import MAX_BYTES
+from run_recorder.s3 import S3, StoredObject
 
 
 class Uploads:

@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from handler.domain import JSON
-from handler.errors import FieldError
+from run_recorder.domain import JSON
+from run_recorder.errors import FieldError
 
 # The limit of an item is 400 KiB; the rest holds the latest upload's own attributes and the
 # errors of a later one.

@@ -2,7 +2,7 @@
 
 import re
 
-from handler.domain import Run
+from run_recorder.domain import Run
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:=@+~-]{0,127}"
 _METADATA_KEY = re.compile(rf"runs/({_ID})/({_ID})/metadata\.json")

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from handler.domain import ObjectVersion, Outcome
-from handler.errors import FieldError
+from run_recorder.domain import ObjectVersion, Outcome
+from run_recorder.errors import FieldError
 
 if TYPE_CHECKING:
-    from handler.verdict import Evaluation, RecordUpdate
+    from run_recorder.verdict import Evaluation, RecordUpdate
 
 Item = Mapping[str, Any]
 """An item, or an attribute value, as DynamoDB's low-level API spells it."""

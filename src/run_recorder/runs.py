@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.domain import JSON, Run
-from handler.dynamodb_value import serialize
-from handler.errors import AWSCallError
-from handler.record_state import Condition, Item, RecordState
+from run_recorder.domain import JSON, Run
+from run_recorder.dynamodb_value import serialize
+from run_recorder.errors import AWSCallError
+from run_recorder.record_state import Condition, Item, RecordState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

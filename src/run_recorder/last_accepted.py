@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from handler.domain import ObjectVersion, Run
-from handler.evaluator import Evaluator
-from handler.s3 import StoredObject
-from handler.uploads import Uploads
-from handler.verdict import Evaluation
+from run_recorder.domain import ObjectVersion, Run
+from run_recorder.evaluator import Evaluator
+from run_recorder.s3 import StoredObject
+from run_recorder.uploads import Uploads
+from run_recorder.verdict import Evaluation
 
 MAX_OLDER_VERSIONS = 100
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
 
-from handler.domain import JSON
-from handler.errors import FieldError, InvalidMetadataError
+from run_recorder.domain import JSON
+from run_recorder.errors import FieldError, InvalidMetadataError
 
 MAX_ERRORS = 20
 """So many errors of a document are reported."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from handler.domain import JSON, Metadata, Model, Run
-from handler.errors import FieldError, InvalidMetadataError, SettingsError
-from handler.json_document import decode
+from run_recorder.domain import JSON, Metadata, Model, Run
+from run_recorder.errors import FieldError, InvalidMetadataError, SettingsError
+from run_recorder.json_document import decode
 
 Environment = Mapping[str, str]
 

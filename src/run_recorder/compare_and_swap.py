@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
-from handler.domain import ObjectEvent, Outcome, Run
-from handler.errors import ContentionError
-from handler.evaluator import Evaluator
-from handler.last_accepted import MAX_OLDER_VERSIONS, Verdicts
-from handler.ordered_writes import replace_record, replace_source
-from handler.record_state import RecordState
-from handler.runs import RunTable
-from handler.s3 import StoredObject
-from handler.turns import Turns
-from handler.uploads import Uploads
-from handler.verdict import GONE, Evaluation, RecordUpdate, Result
+from run_recorder.domain import ObjectEvent, Outcome, Run
+from run_recorder.errors import ContentionError
+from run_recorder.evaluator import Evaluator
+from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Verdicts
+from run_recorder.ordered_writes import replace_record, replace_source
+from run_recorder.record_state import RecordState
+from run_recorder.runs import RunTable
+from run_recorder.s3 import StoredObject
+from run_recorder.turns import Turns
+from run_recorder.uploads import Uploads
+from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
 
 MAX_ATTEMPTS = 10
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from handler.domain import JSON, DeclaredFile, Metadata, Model, Run
-from handler.errors import FieldError
-from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, pointer
-from handler.json_schema import find_faults
+from run_recorder.domain import JSON, DeclaredFile, Metadata, Model, Run
+from run_recorder.errors import FieldError
+from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, pointer
+from run_recorder.json_schema import find_faults
 
 MAX_BYTES = 1_048_576
 
@@ -20,7 +20,7 @@ MAX_BYTES = 1_048_576
 @functools.cache
 def load_schema() -> Mapping[str, Any]:
     """The JSON Schema of ``metadata.json``."""
-    schema: dict[str, Any] = json.loads(resources.files("handler").joinpath("metadata.schema.json").read_bytes())
+    schema: dict[str, Any] = json.loads(resources.files("run_recorder").joinpath("metadata.schema.json").read_bytes())
     return schema
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from handler.domain import JSON, ObjectEvent, ObjectVersion, Outcome, Run
-from handler.errors import FieldError
+from run_recorder.domain import JSON, ObjectEvent, ObjectVersion, Outcome, Run
+from run_recorder.errors import FieldError
 
 
 @dataclass(frozen=True, slots=True)

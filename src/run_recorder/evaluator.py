@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Callable
 from itertools import islice
 
-from handler.config import ModelConfig, Settings
-from handler.domain import JSON, Metadata, Run
-from handler.dynamodb_value import check_size
-from handler.errors import FieldError, InvalidMetadataError
-from handler.files import find_missing_files
-from handler.json_document import ERRORS_SOUGHT, MAX_ERRORS, encode
-from handler.metadata import MAX_BYTES, parse_metadata
-from handler.s3 import S3, StoredObject
-from handler.turns import Turns
-from handler.verdict import Evaluation
+from run_recorder.config import ModelConfig, Settings
+from run_recorder.domain import JSON, Metadata, Run
+from run_recorder.dynamodb_value import check_size
+from run_recorder.errors import FieldError, InvalidMetadataError
+from run_recorder.files import find_missing_files
+from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, encode
+from run_recorder.metadata import MAX_BYTES, parse_metadata
+from run_recorder.s3 import S3, StoredObject
+from run_recorder.turns import Turns
+from run_recorder.verdict import Evaluation
 
 Accepted = dict[str, JSON]
 """The attributes of a record that only an accepted upload sets."""

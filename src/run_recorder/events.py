@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
 
-from handler.domain import ObjectEvent
-from handler.errors import UnknownEventError
-from handler.keys import parse_key, parse_sequencer
+from run_recorder.domain import ObjectEvent
+from run_recorder.errors import UnknownEventError
+from run_recorder.keys import parse_key, parse_sequencer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import enum
 
-from handler.domain import Run
-from handler.record_state import (
+from run_recorder.domain import Run
+from run_recorder.record_state import (
     NO_RECORD,
     NO_SOURCE,
     RecordState,
@@ -12,8 +12,8 @@ from handler.record_state import (
     record_is_older_than,
     source_is_older_than,
 )
-from handler.runs import Attributes, RunTable
-from handler.verdict import RecordUpdate
+from run_recorder.runs import Attributes, RunTable
+from run_recorder.verdict import RecordUpdate
 
 
 class WriteResult(enum.Enum):

@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from handler.domain import ObjectVersion
-from handler.errors import AWSCallError
+from run_recorder.domain import ObjectVersion
+from run_recorder.errors import AWSCallError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

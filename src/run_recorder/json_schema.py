@@ -14,8 +14,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from handler.domain import JSON
-from handler.json_document import ERRORS_SOUGHT, Fault, pointer
+from run_recorder.domain import JSON
+from run_recorder.json_document import ERRORS_SOUGHT, Fault, pointer
 
 Schema = Mapping[str, Any]
 
