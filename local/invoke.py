@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from handler.app import backfill_handler, lambda_handler
-from run_recorder.errors import RunRecorderError
 from local import show
 from local.poller import Handler
 from local.samples import OBJECTS, local_stack
+from run_recorder.errors import RunRecorderError
 
 
 def invoke(file: Path) -> int:

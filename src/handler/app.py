@@ -12,8 +12,8 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from run_recorder.config import is_lambda, load_settings, snapshot
 from handler.dispatcher import WORKERS, Dispatcher, Invocation, StdoutHandler
+from run_recorder.config import is_lambda, load_settings, snapshot
 from run_recorder.domain import Outcome
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads

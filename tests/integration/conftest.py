@@ -16,13 +16,13 @@ from moto import mock_aws
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
+from local.show import plain
+from local.stack import STACK_NAME, LocalStack
+from run_recorder.cli import main
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import ObjectEvent, Outcome
 from run_recorder.keys import parse_key
 from run_recorder.recorder import Recorder
-from local.show import plain
-from local.stack import STACK_NAME, LocalStack
-from ops.__main__ import main
-from ops.stack import Stack
 from tests.integration.resolution import resolve
 
 GOOD = b'{"model": {"name": "m", "version": "1"}}'
@@ -63,8 +63,8 @@ def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def no_waiting(mocker: MockerFixture) -> None:
     """Long polling of the dead-letter queue waits a second for what will not come."""
-    mocker.patch("ops.dead_letters._WAIT_SECONDS", 0)
-    mocker.patch("ops.dead_letters._POLL_SECONDS", 0)
+    mocker.patch("run_recorder.cli.dead_letters._WAIT_SECONDS", 0)
+    mocker.patch("run_recorder.cli.dead_letters._POLL_SECONDS", 0)
 
 
 @pytest.fixture

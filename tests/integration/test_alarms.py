@@ -17,9 +17,9 @@ from moto.sqs.models import Queue, sqs_backends
 from pytest_mock import MockerFixture
 
 from handler.app import backfill_handler, lambda_handler
-from run_recorder.errors import SettingsError
 from local.stack import LocalStack
 from local.template import REGION
+from run_recorder.errors import SettingsError
 from tests.integration.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
 from tests.integration.conftest import GOOD, ops
 from tests.integration.resolution import resolve, statements

@@ -9,9 +9,9 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from handler.app import backfill_handler, lambda_handler
-from run_recorder.s3 import S3
 from local.stack import STACK_NAME, LocalStack
-from ops.backfill import build_job
+from run_recorder.cli.backfill import build_job
+from run_recorder.s3 import S3
 from tests.conftest import SOAK
 from tests.integration.conftest import ops, plain
 

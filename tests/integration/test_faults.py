@@ -16,8 +16,8 @@ from botocore.retries.standard import RetryQuotaChecker
 from moto import mock_aws
 
 from handler.app import backfill_handler, lambda_handler
-from run_recorder.errors import UploadFailedError
 from local.stack import LocalStack
+from run_recorder.errors import UploadFailedError
 from tests.integration.faults import FAULTS, OF_A_VERSION
 from tests.integration.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
 

@@ -16,11 +16,11 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from handler.app import backfill_handler, lambda_handler
+from local.samples import EVENTS, SAMPLES
+from local.stack import LocalStack
 from run_recorder.domain import Outcome, Run
 from run_recorder.errors import UnknownEventError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks
-from local.samples import EVENTS, SAMPLES
-from local.stack import LocalStack
 from tests.hostile.aws import Item, fake_aws
 from tests.hostile.documents import RUN, check_document, comparable, read_document
 from tests.hostile.events import (

@@ -10,9 +10,9 @@ import pytest
 
 from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
+from local.stack import LocalStack
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
-from local.stack import LocalStack
 from tests.integration.conftest import GOOD, plain
 
 PutMetadata = Callable[..., dict[str, str]]

@@ -13,12 +13,12 @@ from typing import Any
 import click
 import pytest
 
-from run_recorder.errors import RunRecorderError
 from local.invoke import choose_handler
 from local.pictures import PICTURES, load_dashboard
 from local.samples import EVENTS, SAMPLES
 from local.stack import LocalStack
-from ops.__main__ import main
+from run_recorder.cli import main
+from run_recorder.errors import RunRecorderError
 from tests.integration.cloudwatch import Metric, metrics_of, name, read_metrics
 from tests.integration.conftest import GOOD
 
@@ -136,7 +136,7 @@ def test_links_between_paragraphs_lead_somewhere() -> None:
 
 def test_commands_of_the_guides_are_those_that_there_are() -> None:
     texts = [(EVENTS.parent / name).read_text() for name in ("README.md", "docs/operations.md", "docs/events.md")]
-    lines = [line for text in texts for line in re.findall(r"(?:-m |`)ops (\S[^`#\n]*)", text)]
+    lines = [line for text in texts for line in re.findall(r"(?:-m run_recorder\.cli|`ops) (\S[^`#\n]*)", text)]
     assert len(lines) > 10
     for line in lines:
         name, *arguments = line.split()

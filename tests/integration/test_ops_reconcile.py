@@ -1,4 +1,4 @@
-"""`python -m ops reconcile`: each class of difference reported and repaired, at the stated cost."""
+"""`python -m run_recorder.cli reconcile`: each class of difference reported and repaired, at the stated cost."""
 
 import json
 import random
@@ -9,16 +9,16 @@ import pytest
 from click.testing import Result
 from pytest_mock import MockerFixture
 
+from local.stack import LocalStack
+from run_recorder.cli.candidates import find_candidates
+from run_recorder.cli.comparison import Comparison
+from run_recorder.cli.concurrency import WORKERS, map_in_order
+from run_recorder.cli.records import Records
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from local.stack import LocalStack
-from ops.candidates import find_candidates
-from ops.comparison import Comparison
-from ops.concurrency import WORKERS, map_in_order
-from ops.records import Records
 from tests.integration.conftest import ops, plain
 
 BAD = b'{"name": ""}'

@@ -1,4 +1,4 @@
-"""`python -m ops redrive`: what is in the dead-letter queue and why, and the way back."""
+"""`python -m run_recorder.cli redrive`: what is in the dead-letter queue and why, and the way back."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,10 +10,10 @@ from click.testing import Result
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
+from local.stack import LocalStack
+from run_recorder.cli.dead_letters import DeadLetters
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
-from local.stack import LocalStack
-from ops.dead_letters import DeadLetters
 from tests.integration.conftest import enter_environment, ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
@@ -278,7 +278,7 @@ def test_move_that_runs_already_is_followed_and_no_other_started(sqs: Stubber) -
 def test_move_goes_on_when_nobody_follows_it(sqs: Stubber, mocker: MockerFixture) -> None:
     expect_start(sqs, [{}])
     expect_tasks(sqs, task("RUNNING", 0))
-    mocker.patch("ops.dead_letters.time.sleep", side_effect=KeyboardInterrupt)
+    mocker.patch("run_recorder.cli.dead_letters.time.sleep", side_effect=KeyboardInterrupt)
     result = redrive("--start")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-2:] == ["SQS goes on without you; `redrive --start` follows it", "interrupted"]

@@ -1,4 +1,4 @@
-"""`python -m ops show` and `list`, and what all commands do when AWS does not play along."""
+"""`python -m run_recorder.cli show` and `list`, and what all commands do when AWS does not play along."""
 
 import json
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from click.testing import Result
 from pytest_mock import MockerFixture
 
-from run_recorder.domain import Outcome
 from local.stack import LocalStack
-from ops.__main__ import main
+from run_recorder.cli import main
+from run_recorder.domain import Outcome
 from tests.integration.conftest import ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack")
@@ -140,7 +140,7 @@ def test_list_shows_newest_first_page_by_page(record_run: Callable[..., Outcome]
 
 
 def test_since_understands_times_of_all_zones(mocker: MockerFixture) -> None:
-    find = mocker.patch("ops.list_runs.Records.newest", autospec=True, return_value=[])
+    find = mocker.patch("run_recorder.cli.list_runs.Records.newest", autospec=True, return_value=[])
     for since, expected in {
         "2026-11-20": "2026-11-20T00:00:00.000000Z",
         "2026-11-20T10:00:00.5+02:00": "2026-11-20T08:00:00.500000Z",
@@ -221,7 +221,7 @@ def test_nonsense_as_endpoint_is_told() -> None:
 )
 def test_failure_of_aws_is_told_in_one_line_with_what_to_do(mocker: MockerFixture, error: Exception, hint: str) -> None:
     """Whether the client raises it or a module that wraps it."""
-    mocker.patch("ops.stack.Stack.client", autospec=True, side_effect=error)
+    mocker.patch("run_recorder.cli.stack.Stack.client", autospec=True, side_effect=error)
     check_failure(ops("list", "acme"), hint)
     mocker.stopall()
     mocker.patch("botocore.paginate.PageIterator.__iter__", autospec=True, side_effect=error)

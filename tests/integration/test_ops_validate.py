@@ -1,4 +1,4 @@
-"""`python -m ops validate`: offline, by the code that judges uploads."""
+"""`python -m run_recorder.cli validate`: offline, by the code that judges uploads."""
 
 import json
 from pathlib import Path

@@ -17,7 +17,7 @@ from moto.core import enable_iam_authentication
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from local.template import REGION
-from ops.backfill import build_job
+from run_recorder.cli.backfill import build_job
 from tests.integration.conftest import GOOD, delete_records
 from tests.integration.deployment import ROLES, Deployment, enforce_tables, record_calls
 from tests.integration.policies import ACCOUNT, Call, Request, actions, allows

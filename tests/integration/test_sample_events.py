@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from handler.app import lambda_handler
-from run_recorder.errors import RunRecorderError
 from local.invoke import choose_handler
 from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import LocalStack
+from run_recorder.errors import RunRecorderError
 from tests.integration.conftest import plain
 
 

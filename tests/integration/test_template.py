@@ -8,10 +8,10 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from handler.app import lambda_handler
-from run_recorder.config import load_settings
 from local.stack import LocalStack
 from local.template import translate
-from ops.backfill import REPORT_PREFIX
+from run_recorder.cli.backfill import REPORT_PREFIX
+from run_recorder.config import load_settings
 from tests.integration.resolution import resolve, statements
 
 BUCKET_ARN = "arn:${AWS::Partition}:s3:::${AWS::StackName}-runs-${AWS::AccountId}-${AWS::Region}"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
+from run_recorder.cli.records import Records
 from run_recorder.domain import Run
 from run_recorder.keys import parse_key
 from run_recorder.record_state import RecordState
 from run_recorder.s3 import S3
-from ops.records import Records
 
 DOCUMENT = "metadata.json"
 _ROOT = "runs/"

@@ -3,13 +3,13 @@
 import enum
 from dataclasses import dataclass, replace
 
+from run_recorder.cli.candidates import DOCUMENT, Candidate
 from run_recorder.domain import JSON, ObjectEvent, Outcome, Run
 from run_recorder.keys import parse_key
 from run_recorder.record_state import RecordState
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3, StoredObject
-from ops.candidates import DOCUMENT, Candidate
 
 
 class State(enum.StrEnum):

@@ -29,8 +29,8 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+from run_recorder.cli.stack import Stack
 from run_recorder.errors import RunRecorderError
-from ops.stack import Stack
 
 FOUND, AWS_FAILED, INTERRUPTED = 1, 3, 130
 

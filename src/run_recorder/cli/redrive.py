@@ -7,15 +7,15 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from run_recorder.cli.command import FOUND, Command, Failure, json_option, of_stack
+from run_recorder.cli.comparison import Comparison, State
+from run_recorder.cli.concurrency import map_in_order
+from run_recorder.cli.dead_letters import DeadLetters, Message
+from run_recorder.cli.output import echo_json, printable
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import JSON, ObjectEvent
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import parse_messages
-from ops.cli import FOUND, Command, Failure, json_option, of_stack
-from ops.comparison import Comparison, State
-from ops.concurrency import map_in_order
-from ops.dead_letters import DeadLetters, Message
-from ops.output import echo_json, printable
-from ops.stack import Stack
 
 _GONE = "AWS failed, and metadata.json is gone by now: put back, it is ignored"
 _REASONS = {

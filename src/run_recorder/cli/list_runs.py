@@ -6,11 +6,11 @@ from itertools import islice
 
 import click
 
+from run_recorder.cli.command import Command, json_option, of_stack
+from run_recorder.cli.output import echo_json, echo_table
+from run_recorder.cli.records import Records
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome
-from ops.cli import Command, json_option, of_stack
-from ops.output import echo_json, echo_table
-from ops.records import Records
-from ops.stack import Stack
 
 _COLUMNS = ["recorded_at", "run_id", "status", "uploaded_at", "name"]
 _STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value]

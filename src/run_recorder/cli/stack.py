@@ -9,12 +9,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from run_recorder.cli.concurrency import WORKERS
 from run_recorder.config import build_model_config, load_settings
 from run_recorder.errors import RunRecorderError
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from ops.concurrency import WORKERS
 
 # An operator can wait longer than an invocation.
 _CLIENT_CONFIG = Config(

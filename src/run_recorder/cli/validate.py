@@ -2,6 +2,8 @@
 
 import click
 
+from run_recorder.cli.command import FOUND, Command, json_option
+from run_recorder.cli.output import echo_json, printable
 from run_recorder.config import build_model_config
 from run_recorder.domain import JSON, Metadata, Run
 from run_recorder.dynamodb_value import check_size
@@ -9,8 +11,6 @@ from run_recorder.errors import FieldError, InvalidMetadataError
 from run_recorder.json_document import MAX_ERRORS
 from run_recorder.keys import parse_key
 from run_recorder.metadata import MAX_BYTES, parse_metadata
-from ops.cli import FOUND, Command, json_option
-from ops.output import echo_json, printable
 
 # A production deployment that names a model for runs that name none.
 _PRODUCTION = dict.fromkeys(("RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODEL_NAME", "MODEL_VERSION"), "any")

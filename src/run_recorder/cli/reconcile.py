@@ -8,15 +8,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from run_recorder.cli.candidates import find_candidates
+from run_recorder.cli.command import FOUND, Command, json_option, of_stack
+from run_recorder.cli.comparison import Comparison, Finding, State
+from run_recorder.cli.concurrency import map_in_order
+from run_recorder.cli.output import printable
+from run_recorder.cli.records import Records
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import Run
 from run_recorder.json_document import encode
-from ops.candidates import find_candidates
-from ops.cli import FOUND, Command, json_option, of_stack
-from ops.comparison import Comparison, Finding, State
-from ops.concurrency import map_in_order
-from ops.output import printable
-from ops.records import Records
-from ops.stack import Stack
 
 
 def _parse_place(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from ops.cli import Command, json_option, of_stack
-from ops.output import echo_json
-from ops.stack import Stack
+from run_recorder.cli.command import Command, json_option, of_stack
+from run_recorder.cli.output import echo_json
+from run_recorder.cli.stack import Stack
 
 REPORT_PREFIX = "backfill"
 

@@ -3,12 +3,12 @@
 import click
 from boto3.dynamodb.types import TypeDeserializer
 
+from run_recorder.cli.command import FOUND, Command, json_option, of_stack
+from run_recorder.cli.comparison import Finding, State, compare
+from run_recorder.cli.output import echo_json, echo_table, flatten
+from run_recorder.cli.stack import Stack
 from run_recorder.keys import parse_key
 from run_recorder.record_state import RecordState
-from ops.cli import FOUND, Command, json_option, of_stack
-from ops.comparison import Finding, State, compare
-from ops.output import echo_json, echo_table, flatten
-from ops.stack import Stack
 
 _FIRST = ("organisation_id", "run_id", "status", "errors", "errors_truncated")
 _SENTENCES = {
