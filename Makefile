@@ -48,20 +48,19 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
 	$(BIN)/pytest --numprocesses auto --cov=handler --cov=run_recorder --cov-fail-under=95 tests/unit
 
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
-	$(BIN)/pytest --numprocesses auto --dist loadfile tests/integration
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, integration cli infrastructure properties)
 
 soak: $(VENV)/dev.done ## Try more schedules, histories, runs and inputs than `make test` has time for
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load $(addprefix tests/integration/test_, \
-		interleavings.py histories.py faults.py hostile_input.py large_input.py backfill.py)
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load tests/properties tests/integration/test_backfill.py
 
 fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Look for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events
 
 # An input that breaks a rule is kept beside the corpus, which grows from one run to the next.
 fuzz-%:
-	@mkdir -p tests/fuzz/corpus/$*
-	@$(BIN)/python -m tests.fuzz.$* -max_total_time=$(SECONDS) -max_len=16384 -timeout=10 -verbosity=0 \
-		-print_final_stats=1 -artifact_prefix=tests/fuzz/corpus/$*- tests/fuzz/corpus/$* events
+	@mkdir -p tests/properties/fuzz/corpus/$*
+	@$(BIN)/python -m tests.properties.fuzz.$* -max_total_time=$(SECONDS) -max_len=16384 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=tests/properties/fuzz/corpus/$*- tests/properties/fuzz/corpus/$* events
 
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))

@@ -13,7 +13,7 @@ from local.stack import STACK_NAME, LocalStack
 from run_recorder.cli.backfill import build_job
 from run_recorder.s3 import S3
 from tests.conftest import SOAK
-from tests.integration.conftest import ops, plain
+from tests.support.stack_fixtures import ops, plain
 
 BAD = b'{"model": {}}'
 RUNS = 1000 if SOAK else 250

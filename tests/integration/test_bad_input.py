@@ -9,7 +9,7 @@ import pytest
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD, plain
+from tests.support.stack_fixtures import GOOD, plain
 
 
 def with_parameter(value: bytes) -> bytes:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD
+from tests.support.stack_fixtures import GOOD
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 

@@ -10,7 +10,7 @@ from pytest_mock import MockerFixture
 from local import containers
 from local.samples import SAMPLES, expected_answer
 from local.stack import LocalStack
-from tests.integration.serving import run_local
+from tests.support.serving import run_local
 
 
 def answer_as_expected(function: str, event: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD, delete_records, plain
+from tests.support.stack_fixtures import GOOD, delete_records, plain
 
 RUN_ID = "2026-11-20T08:30+01:00=a@b~c_d"
 KEY = f"runs/acme/{RUN_ID}/metadata.json"

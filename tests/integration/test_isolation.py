@@ -13,7 +13,7 @@ from handler.dispatcher import WORKERS
 from local.stack import LocalStack
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
-from tests.integration.conftest import GOOD, plain
+from tests.support.stack_fixtures import GOOD, plain
 
 PutMetadata = Callable[..., dict[str, str]]
 

@@ -8,7 +8,7 @@ import pytest
 
 from handler.app import backfill_handler
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD
+from tests.support.stack_fixtures import GOOD
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 

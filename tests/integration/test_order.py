@@ -9,7 +9,7 @@ import pytest
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
-from tests.integration.conftest import delete_records
+from tests.support.stack_fixtures import delete_records
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 

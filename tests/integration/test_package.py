@@ -17,9 +17,9 @@ from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
 from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import CREDENTIALS, TABLE
 from local.template import REGION
-from tests.integration import endpoints
-from tests.integration.emulator import Emulator
-from tests.integration.serving import VARIABLES, serving, shell_environment
+from tests.support import endpoints
+from tests.support.emulator import Emulator
+from tests.support.serving import VARIABLES, serving, shell_environment
 
 UNCHECKED_HASH = b"\1\0\0\0"  # PEP 552
 UMASK = 0o077  # not the one that anybody works with
@@ -57,7 +57,7 @@ def runtime_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def containers(build: Path) -> dict[str, dict[str, Any]]:
     """What `sam local invoke` hands to the container of each function, by the function's entry point."""
-    command = [SAM / "bin" / "python", Path(__file__).with_name("sam_probe.py"), "local", "invoke"]
+    command = [SAM / "bin" / "python", ROOT / "tests" / "support" / "sam_probe.py", "local", "invoke"]
     options = [
         "--config-file", ROOT / "samconfig.toml", "--template", build / "template.yaml",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "--event", SAMPLES[0],

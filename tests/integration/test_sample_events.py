@@ -11,7 +11,7 @@ from local.invoke import choose_handler
 from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import LocalStack
 from run_recorder.errors import RunRecorderError
-from tests.integration.conftest import plain
+from tests.support.stack_fixtures import plain
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)

@@ -18,8 +18,8 @@ from minio import Minio
 
 from local.sam import ROOT
 from local.stack import TABLE
-from tests.integration.conftest import GOOD, plain
-from tests.integration.serving import COMMAND, VARIABLES, run_local, serving, shell_environment
+from tests.support.serving import COMMAND, VARIABLES, run_local, serving, shell_environment
+from tests.support.stack_fixtures import GOOD, plain
 
 BUCKET = VARIABLES["RUNS_BUCKET"]
 BURST = 60

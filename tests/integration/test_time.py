@@ -11,7 +11,7 @@ from handler import app
 from handler.app import lambda_handler
 from local.stack import LocalStack
 from local.template import translate
-from tests.integration.conftest import plain
+from tests.support.stack_fixtures import plain
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from pytest_mock import MockerFixture
 
-from tests.unit.bench import UPLOADED_AT, RecorderBench
+from tests.support.recorder_bench import UPLOADED_AT, RecorderBench
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
 from run_recorder.errors import SettingsError, UnknownEventError, UploadFailedError
 from run_recorder.recorder import Recorder
-from tests.unit.bench import UPLOADED_AT
+from tests.support.recorder_bench import UPLOADED_AT
 
 DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
 

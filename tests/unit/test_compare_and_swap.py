@@ -11,7 +11,7 @@ from run_recorder.domain import Outcome
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.record_state import RecordState, record_is
 from run_recorder.verdict import Result
-from tests.unit.bench import BAD, GOOD, INCOMPLETE, UPLOADED_AT, RecorderBench, item_of
+from tests.support.recorder_bench import BAD, GOOD, INCOMPLETE, UPLOADED_AT, RecorderBench, item_of
 
 GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")
 SEQUENCER = "0" * 31 + "5"

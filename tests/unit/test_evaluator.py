@@ -11,7 +11,7 @@ from run_recorder.domain import ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.s3 import S3, StoredObject
 from run_recorder.verdict import Evaluation
-from tests.unit.bench import GOOD, RUN, UPLOADED_AT, Bucket
+from tests.support.recorder_bench import GOOD, RUN, UPLOADED_AT, Bucket
 
 
 class EvaluatorBench:

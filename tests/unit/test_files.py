@@ -11,7 +11,7 @@ from run_recorder.domain import DeclaredFile
 from run_recorder.errors import AWSCallError, FieldError
 from run_recorder.files import find_missing_files, just_below
 from run_recorder.s3 import S3
-from tests.unit.bench import BUCKET, RUN, Bucket
+from tests.support.recorder_bench import BUCKET, RUN, Bucket
 
 PREFIX = RUN.prefix
 LAST = "\U0010ffff"

@@ -10,7 +10,7 @@ from run_recorder.evaluator import Evaluator
 from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
 from run_recorder.s3 import S3
 from run_recorder.uploads import Uploads
-from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, RUN, Bucket
+from tests.support.recorder_bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, RUN, Bucket
 
 
 class SearchBench:

@@ -11,7 +11,7 @@ from run_recorder.errors import FieldError
 from run_recorder.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
 from run_recorder.record_state import RecordState, record_is
 from run_recorder.verdict import RecordUpdate
-from tests.unit.bench import RUN, RecorderBench, item_of
+from tests.support.recorder_bench import RUN, RecorderBench, item_of
 
 FILE_IS_MISSING = FieldError("/files/0/path", "no object a below the run's prefix")
 OTHER_FILE_IS_MISSING = FieldError("/files/1/path", "no object b below the run's prefix")

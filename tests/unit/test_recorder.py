@@ -16,7 +16,7 @@ from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.recorder import Recorder
 from run_recorder.s3 import S3
 from run_recorder.verdict import Result
-from tests.unit.bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, UPLOADED_AT, RecorderBench
+from tests.support.recorder_bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, UPLOADED_AT, RecorderBench
 
 SEQUENCER = "0" * 31 + "5"
 HIGHER = "0" * 31 + "6"

@@ -14,10 +14,10 @@ import pytest
 from handler.app import backfill_handler, lambda_handler
 from run_recorder.metadata import MAX_BYTES
 from tests.conftest import BUCKET
-from tests.hostile.aws import fake_aws
-from tests.hostile.documents import RUN
-from tests.hostile.events import batch_event, notification, sqs_record
-from tests.integration.conftest import GOOD, plain
+from tests.properties.documents import RUN
+from tests.properties.events import batch_event, notification, sqs_record
+from tests.support.fake_aws import fake_aws
+from tests.support.stack_fixtures import GOOD, plain
 
 # To trace all allocations of a whole MiB takes long.
 LARGE_BYTES = MAX_BYTES if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else MAX_BYTES // 8

@@ -19,8 +19,8 @@ from local.samples import EVENTS, SAMPLES
 from local.stack import LocalStack
 from run_recorder.cli import main
 from run_recorder.errors import RunRecorderError
-from tests.integration.cloudwatch import Metric, metrics_of, name, read_metrics
-from tests.integration.conftest import GOOD
+from tests.support.cloudwatch import Metric, metrics_of, name, read_metrics
+from tests.support.stack_fixtures import GOOD
 
 ROOT = EVENTS.parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text()

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 
 from run_recorder.metadata import MAX_BYTES
-from tests.integration.conftest import ops
+from tests.support.stack_fixtures import ops
 
 EVENTS = Path(__file__).parent.parent.parent / "events"
 

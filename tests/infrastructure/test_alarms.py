@@ -2,7 +2,7 @@
 
 The troubles are made in the local stack, and ended as docs/operations.md says. moto has no alarms and no
 Lambda service: what they would be told is taken from the queues, from what the function writes and from
-whether it raises, a minute at a time, and `tests.integration.cloudwatch` decides.
+whether it raises, a minute at a time, and `tests.support.cloudwatch` decides.
 """
 
 import itertools
@@ -20,9 +20,9 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from local.template import REGION
 from run_recorder.errors import SettingsError
-from tests.integration.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
-from tests.integration.conftest import GOOD, ops
-from tests.integration.resolution import resolve, statements
+from tests.support.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
+from tests.support.resolution import resolve, statements
+from tests.support.stack_fixtures import GOOD, ops
 
 QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "UndeliveredEventsQueue"}
 

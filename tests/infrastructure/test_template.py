@@ -12,7 +12,7 @@ from local.stack import LocalStack
 from local.template import translate
 from run_recorder.cli.backfill import REPORT_PREFIX
 from run_recorder.config import load_settings
-from tests.integration.resolution import resolve, statements
+from tests.support.resolution import resolve, statements
 
 BUCKET_ARN = "arn:${AWS::Partition}:s3:::${AWS::StackName}-runs-${AWS::AccountId}-${AWS::Region}"
 EXISTING = {"ExistingRunsBucket": "legacy"}

@@ -14,7 +14,7 @@ from pytest_mock import MockerFixture
 from local.stack import LocalStack
 from run_recorder.cli import main
 from run_recorder.domain import Outcome
-from tests.integration.conftest import ops
+from tests.support.stack_fixtures import ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack")
 

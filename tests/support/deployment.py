@@ -13,7 +13,7 @@ from moto.dynamodb.responses import DynamoHandler
 
 from local.stack import LocalStack
 from local.template import REGION, translate
-from tests.integration.policies import ACCOUNT, Call, Statement
+from tests.support.policies import ACCOUNT, Call, Statement
 
 ROLES = ("RecorderRole", "BackfillRole", "BatchOperationsRole", "EventsRole")
 

@@ -18,8 +18,8 @@ from moto import mock_aws
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from run_recorder.errors import UploadFailedError
-from tests.integration.faults import FAULTS, OF_A_VERSION
-from tests.integration.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
+from tests.properties.faults import FAULTS, OF_A_VERSION
+from tests.support.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
 
 OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
 NEW = b'{"model": {"name": "new", "version": "1"}}'

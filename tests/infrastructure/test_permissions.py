@@ -18,9 +18,9 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from local.template import REGION
 from run_recorder.cli.backfill import build_job
-from tests.integration.conftest import GOOD, delete_records
-from tests.integration.deployment import ROLES, Deployment, enforce_tables, record_calls
-from tests.integration.policies import ACCOUNT, Call, Request, actions, allows
+from tests.support.deployment import ROLES, Deployment, enforce_tables, record_calls
+from tests.support.policies import ACCOUNT, Call, Request, actions, allows
+from tests.support.stack_fixtures import GOOD, delete_records
 
 BAD = b'{"model": 1}'
 WITH_FILES = GOOD[:-1] + b', "files": [{"path": "data.csv"}]}'

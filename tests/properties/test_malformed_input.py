@@ -21,9 +21,8 @@ from local.stack import LocalStack
 from run_recorder.domain import Outcome, Run
 from run_recorder.errors import UnknownEventError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks
-from tests.hostile.aws import Item, fake_aws
-from tests.hostile.documents import RUN, check_document, comparable, read_document
-from tests.hostile.events import (
+from tests.properties.documents import RUN, check_document, comparable, read_document
+from tests.properties.events import (
     batch_event,
     check_key,
     check_text,
@@ -33,8 +32,9 @@ from tests.hostile.events import (
     sns_event,
     sqs_record,
 )
-from tests.hostile.mutation import NAMES, PIECES, VALUES, Object, Token, replace_each, spoil, spoil_values, write
-from tests.integration.conftest import GOOD, plain
+from tests.properties.mutation import NAMES, PIECES, VALUES, Object, Token, replace_each, spoil, spoil_values, write
+from tests.support.fake_aws import Item, fake_aws
+from tests.support.stack_fixtures import GOOD, plain
 
 BUCKET = "run-recorder-runs-123456789012-us-east-1"  # the one that the sample events name
 OBJECTS = {

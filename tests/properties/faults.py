@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.integration.faulty_network import Answer, Exchange, Fault, Faults, refuse
+from tests.support.faulty_network import Answer, Exchange, Fault, Faults, refuse
 
 
 def _then(*steps: Callable[[Exchange], object]) -> Callable[[Exchange], None]:

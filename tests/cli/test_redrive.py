@@ -14,7 +14,7 @@ from local.stack import LocalStack
 from run_recorder.cli.dead_letters import DeadLetters
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
-from tests.integration.conftest import enter_environment, ops
+from tests.support.stack_fixtures import enter_environment, ops
 
 pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
 

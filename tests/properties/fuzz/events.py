@@ -5,8 +5,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["handler", "run_recorder"]):
-    from tests.hostile.events import check_key, check_text
-    from tests.hostile.mutation import mutate_json
+    from tests.properties.events import check_key, check_text
+    from tests.properties.mutation import mutate_json
 
 
 def check(data: bytes) -> None:

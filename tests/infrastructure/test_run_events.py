@@ -13,8 +13,8 @@ from moto.events.models import EventPattern
 
 from local.samples import EVENTS
 from local.stack import LocalStack
-from tests.integration.conftest import GOOD, delete_records
-from tests.integration.resolution import resolve
+from tests.support.resolution import resolve
+from tests.support.stack_fixtures import GOOD, delete_records
 
 SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

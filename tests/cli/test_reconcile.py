@@ -19,7 +19,7 @@ from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from tests.integration.conftest import ops, plain
+from tests.support.stack_fixtures import ops, plain
 
 BAD = b'{"name": ""}'
 LISTS_A_FILE = b'{"files": [{"path": "data.csv"}]}'

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import SOAK
-from tests.integration.conftest import plain
-from tests.integration.schedules import SEQUENCERS, Delivery, Explorer, Item, Scenario
+from tests.properties.schedules import SEQUENCERS, Delivery, Explorer, Item, Scenario
+from tests.support.stack_fixtures import plain
 
 
 @functools.cache

@@ -36,7 +36,7 @@ from hypothesis.stateful import (
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from tests.conftest import SOAK
-from tests.integration.conftest import plain
+from tests.support.stack_fixtures import plain
 
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
 FIRST_SEQUENCER = 0xFD

@@ -1,0 +1,176 @@
+"""The stack of the template, in moto."""
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import botocore.loaders
+import pytest
+from botocore.stub import Stubber
+from click.testing import CliRunner, Result
+from moto import mock_aws
+from pytest_mock import MockerFixture
+
+from handler.app import lambda_handler
+from local.show import plain
+from local.stack import STACK_NAME, LocalStack
+from run_recorder.cli import main
+from run_recorder.cli.stack import Stack
+from run_recorder.domain import ObjectEvent, Outcome
+from run_recorder.keys import parse_key
+from run_recorder.recorder import Recorder
+from tests.support.resolution import resolve
+
+GOOD = b'{"model": {"name": "m", "version": "1"}}'
+
+
+def ops(*arguments: object, stdin: bytes | None = None) -> Result:
+    """Runs a command of the operator's command line."""
+    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
+
+
+def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> None:
+    """Gives this process the environment that the stack's function has."""
+    for name, value in stack.environment.items():
+        environment.setenv(name, value)
+
+
+def delete_records(stack: LocalStack) -> None:
+    """Empties the table."""
+    stack.delete_records()
+
+
+@pytest.fixture(scope="session")
+def resources() -> dict[str, Any]:
+    """Those of a deployment with the template's defaults."""
+    return resolve({})
+
+
+@pytest.fixture(scope="session")
+def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The properties of the alarms, by their names in the template."""
+    return {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+@pytest.fixture
+def no_waiting(mocker: MockerFixture) -> None:
+    """Long polling of the dead-letter queue waits a second for what will not come."""
+    mocker.patch("run_recorder.cli.dead_letters._WAIT_SECONDS", 0)
+    mocker.patch("run_recorder.cli.dead_letters._POLL_SECONDS", 0)
+
+
+@pytest.fixture
+def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
+    """The stack, and the environment that its function gets."""
+    with mock_aws():
+        stack = LocalStack()
+        enter_environment(environment, stack)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def shared_stack() -> Iterator[LocalStack]:
+    """A stack for all tests of a module, each of which keeps to runs of its own; the model has a default.
+
+    Sessions share what they load of botocore's data, which takes most of a command's time.
+    """
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
+        stack = LocalStack({"ModelName": "deployed", "ModelVersion": "7"})
+        # What is uploaded is recorded when a test says so.
+        stack.s3.put_bucket_notification_configuration(Bucket=stack.outputs["RunsBucket"], NotificationConfiguration={})
+        yield stack
+
+
+@pytest.fixture
+def recorder(shared_stack: LocalStack) -> Recorder:  # noqa: ARG001 - in its mock
+    """The function's recorder, as commands make it."""
+    return Stack(STACK_NAME).recorder()
+
+
+@pytest.fixture
+def record_run(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Outcome]:
+    """Uploads a document to the shared stack and records it."""
+
+    def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
+        key = f"runs/{organisation}/{run}/metadata.json"
+        shared_stack.upload(key, body)
+        return recorder.handle(
+            ObjectEvent(shared_stack.outputs["RunsBucket"], key, parse_key(key), created=True)
+        ).outcome
+
+    return put
+
+
+@pytest.fixture
+def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
+    """Lets sessions hand out one client of a service, whose requests are checked against the service
+    model, and go nowhere.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def stub(service: str) -> Stubber:
+            client = boto3.client(service)
+            make_client = boto3.Session.client
+
+            def choose(self: boto3.Session, name: str, **options: Any) -> Any:
+                return client if name == service else make_client(self, name, **options)
+
+            mocker.patch.object(boto3.Session, "client", choose)
+            return stack.enter_context(Stubber(client))
+
+        yield stub
+
+
+@pytest.fixture
+def distinct_times(environment: pytest.MonkeyPatch) -> None:
+    """Uploads that are a second apart: moto lists the versions of a key by the millisecond, and
+    a record states their times by the second.
+    """
+    seconds = itertools.count()
+    begin = datetime(2026, 11, 20, 8, 30)  # noqa: DTZ001 - as moto has it
+    environment.setattr("moto.s3.models.utcnow", lambda: begin + timedelta(seconds=next(seconds)))
+
+
+@pytest.fixture
+def put_metadata(stack: LocalStack, metadata_key: str) -> Callable[..., dict[str, str]]:
+    """Uploads a metadata.json; returns what an event says of the object."""
+
+    def put(body: bytes = GOOD, key: str = metadata_key) -> dict[str, str]:
+        response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
+        version = {"versionId": response["VersionId"]} if "VersionId" in response else {}
+        return {"eTag": response["ETag"].strip('"'), **version}
+
+    return put
+
+
+@pytest.fixture
+def notify(stack: LocalStack, s3_record: Callable[..., Any]) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
+    """Hands an S3 notification of one record to the function; returns its outcome."""
+
+    def send(**fields: Any) -> dict[str, Any]:
+        outcome: dict[str, Any]
+        (outcome,) = lambda_handler({"Records": [s3_record(**fields)]}, None)["outcomes"]
+        return outcome
+
+    return send
+
+
+@pytest.fixture
+def record(stack: LocalStack) -> Callable[[], dict[str, Any] | None]:
+    """Reads the only record of the table, if there is one."""
+
+    def read() -> dict[str, Any] | None:
+        items = stack.records()
+        assert len(items) < 2
+        return plain(items[0]) if items else None
+
+    return read
