@@ -51,7 +51,7 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         UploadFailedError: uploads failed, and it is not SQS that could be told which; all
             were tried.
     """
-    dispatcher, invocation = _connect(snapshot()), _describe(context)
+    dispatcher, invocation = _connect(snapshot()), _describe_invocation(context)
     if is_from_sqs(event):
         return _answer_sqs(event, dispatcher, invocation)
     return _answer_directly(event, dispatcher, invocation)
@@ -72,7 +72,7 @@ def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         SettingsError: environment variables are missing or bad.
         UnknownEventError: the event is not one of S3 Batch Operations.
     """
-    return _answer_batch(event, _connect(snapshot()), _describe(context))
+    return _answer_batch(event, _connect(snapshot()), _describe_invocation(context))
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,7 +92,7 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     )
 
 
-def _describe(context: object) -> Invocation:
+def _describe_invocation(context: object) -> Invocation:
     """Return what Lambda's context says of an invocation; outside Lambda it may say nothing."""
     request_id = getattr(context, "aws_request_id", None)
     remaining_time = getattr(context, "get_remaining_time_in_millis", None)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
+from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Verdicts
 from run_recorder.ordered_writes import replace_record, replace_source
 from run_recorder.record_state import RecordState
 from run_recorder.runs import RunTable
 from run_recorder.s3 import StoredObject
-from run_recorder.turns import Turns
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
 
@@ -26,12 +26,18 @@ class CompareAndSwap:
     """
 
     def __init__(
-        self, table: RunTable, uploads: Uploads, evaluator: Evaluator, writing: Turns, event: ObjectEvent, run: Run
+        self,
+        table: RunTable,
+        uploads: Uploads,
+        evaluator: Evaluator,
+        write_gate: LargeDocumentGate,
+        event: ObjectEvent,
+        run: Run,
     ) -> None:
         """Prepare it for one event of the run; this calls nothing."""
         self._table = table
         self._uploads = uploads
-        self._writing = writing
+        self._write_gate = write_gate
         self._event = event
         self._run = run
         self.verdicts = Verdicts(evaluator, uploads, run, event.key)
@@ -89,14 +95,14 @@ class CompareAndSwap:
         update = RecordUpdate.of(
             self._event, self._run, verdict, current.uploaded_at, sequencer=sequencer, source=source
         )
-        with self._writing.take((source or verdict).size):
+        with self._write_gate.hold((source or verdict).size):
             is_written = replace_record(self._table, state, update)
         return Result.of(update.outcome, update) if is_written else None
 
     def _replace_source(self, state: RecordState | None, source: Evaluation | None) -> Result | None:
         """Record the last accepted upload beside the rejected one that the record shows."""
         if source:
-            with self._writing.take(source.size):
+            with self._write_gate.hold(source.size):
                 if not replace_source(self._table, state, self._run, source.accepted):
                     return None
         return Result(Outcome.DUPLICATE)

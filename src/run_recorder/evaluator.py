@@ -10,9 +10,9 @@ from run_recorder.dynamodb_value import check_size
 from run_recorder.errors import FieldError, InvalidMetadataError
 from run_recorder.files import find_missing_files
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, encode
+from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.metadata import MAX_BYTES, parse_metadata
 from run_recorder.s3 import S3, StoredObject
-from run_recorder.turns import Turns
 from run_recorder.verdict import Evaluation
 
 Accepted = dict[str, JSON]
@@ -26,7 +26,7 @@ class Evaluator:
         self._settings = settings
         self._s3 = s3
         self._build_config = build_config
-        self._reading = Turns()
+        self._read_gate = LargeDocumentGate()
 
     def evaluate(self, run: Run, stored: StoredObject) -> Evaluation:
         """Return the verdict on an upload, with all its errors.
@@ -52,7 +52,7 @@ class Evaluator:
         """Return what the upload sets if it is accepted, and why it is not."""
         if stored.body is None:
             return {}, [FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")]
-        with self._reading.take(stored.size):
+        with self._read_gate.hold(stored.size):
             metadata, errors = parse_metadata(stored.body, run)
             if len(errors) > MAX_ERRORS:
                 return {}, errors
@@ -72,14 +72,14 @@ class Evaluator:
             config: JSON = dict(self._build_config(run, metadata))
         except InvalidMetadataError as error:
             return {}, list(error.errors)
-        accepted = _describe(metadata, config, stored)
+        accepted = _build_accepted(metadata, config, stored)
         errors = check_size(accepted)
         if not errors:  # else it may be beyond writing out: 1E125 has 126 digits
             accepted["config_sha256"] = hashlib.sha256(encode(config).encode()).hexdigest()
         return accepted, errors
 
 
-def _describe(metadata: Metadata, config: JSON, stored: StoredObject) -> Accepted:
+def _build_accepted(metadata: Metadata, config: JSON, stored: StoredObject) -> Accepted:
     source = {
         "version_id": stored.version_id,
         "etag": stored.etag,

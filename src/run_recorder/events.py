@@ -63,7 +63,7 @@ def parse_tasks(event: object) -> list[WorkItem]:
     match event:
         case {"invocationSchemaVersion": "1.0" | "2.0", "invocationId": str(), "tasks": [*tasks]}:
             return [_parse_task(task) for task in tasks]
-    raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_describe(event)}")
+    raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_shape_of(event)}")
 
 
 def parse_uploads(event: object) -> list[ObjectEvent]:
@@ -88,7 +88,7 @@ def _parse_message(record: object) -> WorkItem:
                 return WorkItem(message_id, tuple(_parse_body(rest.get("body"))), log_fields=log_fields)
             except UnknownEventError as error:
                 return WorkItem(message_id, error=error, log_fields=log_fields)
-    raise UnknownEventError(f"not an SQS record with a messageId: {_describe(record)}")
+    raise UnknownEventError(f"not an SQS record with a messageId: {_shape_of(record)}")
 
 
 def _parse_task(task: object) -> WorkItem:
@@ -107,9 +107,9 @@ def _parse_task(task: object) -> WorkItem:
             )
             return WorkItem(task_id, (upload,), log_fields={"task_id": task_id})
         case {"taskId": str(task_id)}:
-            error = UnknownEventError(f"a task that names no object: {_describe(task)}")
+            error = UnknownEventError(f"a task that names no object: {_shape_of(task)}")
             return WorkItem(task_id, error=error, log_fields={"task_id": task_id})
-    raise UnknownEventError(f"not a task with a taskId: {_describe(task)}")
+    raise UnknownEventError(f"not a task with a taskId: {_shape_of(task)}")
 
 
 def _receive_count(attributes: object) -> dict[str, str | int]:
@@ -134,7 +134,7 @@ def _parse_sns_record(record: object) -> list[ObjectEvent]:
     match record:
         case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
             return _parse_notification(_load(message, "the SNS message"))
-    raise UnknownEventError(f"not a record of SNS: {_describe(record)}")
+    raise UnknownEventError(f"not a record of SNS: {_shape_of(record)}")
 
 
 def _parse_notification(event: object) -> list[ObjectEvent]:
@@ -143,7 +143,7 @@ def _parse_notification(event: object) -> list[ObjectEvent]:
             return [_parse_s3_record(record) for record in records]
         case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
             return []
-    raise UnknownEventError(f"not an S3 notification: {_describe(event)}")
+    raise UnknownEventError(f"not an S3 notification: {_shape_of(event)}")
 
 
 def _parse_s3_record(record: object) -> ObjectEvent:
@@ -163,7 +163,7 @@ def _parse_s3_record(record: object) -> ObjectEvent:
                 etag=s3_object.get("eTag"),
                 sequencer=s3_object.get("sequencer"),
             )
-    raise UnknownEventError(f"not an S3 record of event version 2.x: {_describe(record)}")
+    raise UnknownEventError(f"not an S3 record of event version 2.x: {_shape_of(record)}")
 
 
 def _parse_eventbridge(event: object) -> ObjectEvent:
@@ -181,7 +181,7 @@ def _parse_eventbridge(event: object) -> ObjectEvent:
                 etag=s3_object.get("etag"),
                 sequencer=s3_object.get("sequencer"),
             )
-    raise UnknownEventError(f"not an S3 event of EventBridge: {_describe(event)}")
+    raise UnknownEventError(f"not an S3 event of EventBridge: {_shape_of(event)}")
 
 
 def _upload(
@@ -205,15 +205,15 @@ def _upload(
 
 def _load(text: object, what: str) -> object:
     if not isinstance(text, str):
-        raise UnknownEventError(f"{what} is not text: {_describe(text)}")
+        raise UnknownEventError(f"{what} is not text: {_shape_of(text)}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnknownEventError(f"{what} is not JSON: {type(error).__name__}") from error
 
 
-def _describe(event: object) -> str:
-    """The shape of an event, to find its sender by; never its contents."""
+def _shape_of(event: object) -> str:
+    """Return the shape of an event, which helps to find its sender; never its contents."""
     if isinstance(event, Mapping):
         names = ", ".join(repr(str(name)[:40]) for name in list(event)[:10])
         return f"an object with the names {names}" if names else "an empty object"

@@ -7,10 +7,10 @@ from run_recorder.config import ModelConfig, Settings, build_model_config
 from run_recorder.domain import Metadata, ObjectEvent, Outcome, Run
 from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
+from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.ordered_writes import WriteResult, record_in_order
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from run_recorder.turns import Turns
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import GONE, RecordUpdate, Result
 
@@ -32,7 +32,7 @@ class Recorder:
         self._table = table
         self._uploads = Uploads(s3, settings.runs_bucket)
         self._evaluator = Evaluator(settings, s3, build_config)
-        self._writing = Turns(_PATIENCE)
+        self._write_gate = LargeDocumentGate(_PATIENCE)
 
     def handle(self, event: ObjectEvent) -> Result:
         """Bring the record up to the upload that an event names, or to a newer one.
@@ -46,7 +46,7 @@ class Recorder:
             return Result(Outcome.IGNORED, reason="not the bucket of runs")
         if event.run is None:
             return Result(Outcome.IGNORED, reason="not the key of a run's metadata.json")
-        swap = CompareAndSwap(self._table, self._uploads, self._evaluator, self._writing, event, event.run)
+        swap = CompareAndSwap(self._table, self._uploads, self._evaluator, self._write_gate, event, event.run)
         if event.sequencer is None:
             return swap.run()
         return self._record_in_order(event, event.run, event.sequencer, swap)
@@ -59,7 +59,7 @@ class Recorder:
         evaluation = self._evaluator.evaluate(run, stored)
         update = RecordUpdate.of(event, run, evaluation, stored.uploaded_at, sequencer=sequencer)
         for _ in range(MAX_ATTEMPTS):
-            with self._writing.take(stored.size):
+            with self._write_gate.hold(stored.size):
                 written = record_in_order(self._table, update, sequencer)
             match written:
                 case WriteResult.WRITTEN:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, ListObjectsV2OutputTypeDef
 
-Answer = TypeVar("Answer", bound=Mapping[str, Any])
+Response = TypeVar("Response", bound=Mapping[str, Any])
 
 # 405 is S3's answer to a read of a version that is a delete marker.
-_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
+_GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 _GONE_STATUSES = frozenset({"404", "405"})
 
 # botocore lets through what urllib3 raises while the body of an error is read, and what TLS
@@ -146,7 +146,7 @@ class S3:
         version = {"VersionId": version_id} if version_id else {}
         try:
             response = self.client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
-            return _describe(_check(response, "ContentLength", "ETag", "LastModified"), None)
+            return _to_stored_object(_check(response, "ContentLength", "ETag", "LastModified"), None)
         except _FAULTS as error:
             # The answer to HEAD has no body, and so no code but the status.
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_STATUSES:
@@ -172,10 +172,10 @@ class S3:
             with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if response["ContentLength"] <= max_bytes else None
         except _FAULTS as error:
-            if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE:
+            if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_CODES:
                 return None
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
-        stored = _describe(response, body)
+        stored = _to_stored_object(response, body)
         if version_id not in (None, stored.version_id or "null") or etag not in (None, stored.etag):
             raise AWSCallError(f"reading s3://{bucket}/{key} was answered with {stored.version_id}, {stored.etag}")
         return stored
@@ -194,7 +194,7 @@ def _listed_objects(page: ListObjectsV2OutputTypeDef) -> Iterator[ListedObject]:
     return (ListedObject(listed["Key"], listed["Size"]) for listed in page.get("Contents", []))
 
 
-def _describe(response: GetObjectOutputTypeDef | HeadObjectOutputTypeDef, body: bytes | None) -> StoredObject:
+def _to_stored_object(response: GetObjectOutputTypeDef | HeadObjectOutputTypeDef, body: bytes | None) -> StoredObject:
     return StoredObject(
         version_id=_version_id(response),
         etag=response["ETag"].strip('"'),
@@ -209,10 +209,13 @@ def _version_id(described: Mapping[str, Any]) -> str | None:
     return None if version_id == "null" else version_id
 
 
-def _check(answer: Answer, *elements: str) -> Answer:
-    """The answer, if it has the elements that none lacks: botocore takes what ends after its
-    headers for an empty one.
+def _check(response: Response, *elements: str) -> Response:
+    """Return the response.
+
+    Raises:
+        AWSCallError: an element is absent that every response has. A response that ends after its
+            headers is an empty one to botocore.
     """
-    if not answer.keys() >= set(elements):
+    if not response.keys() >= set(elements):
         raise AWSCallError("the answer ended early")
-    return answer
+    return response

@@ -10,10 +10,10 @@ from click.testing import Result
 from pytest_mock import MockerFixture
 
 from local.stack import LocalStack
-from run_recorder.cli.candidates import find_candidates
 from run_recorder.cli.comparison import Comparison
 from run_recorder.cli.concurrency import WORKERS, map_in_order
 from run_recorder.cli.records import Records
+from run_recorder.cli.run_locations import find_run_locations
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
@@ -257,9 +257,9 @@ def test_cost_depends_on_runs_and_not_on_their_files(
 def keys(stack: LocalStack, organisation: str, after: str | None = None) -> Iterator[str]:
     records = Records(RunTable(stack.outputs["RunsTable"], stack.dynamodb))
     place = Run(organisation, after) if after is not None else None
-    for candidate in find_candidates(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, place):
-        sides = "both" if candidate.listed and candidate.record else "bucket" if candidate.listed else "table"
-        yield f"{candidate.key.split('/')[2]} {sides}"
+    for location in find_run_locations(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, place):
+        sides = "both" if location.listed and location.record else "bucket" if location.listed else "table"
+        yield f"{location.key.split('/')[2]} {sides}"
 
 
 def test_streams_are_joined_although_table_and_listing_sort_differently(
@@ -292,10 +292,10 @@ def test_comparison_goes_on_where_it_was_interrupted(
     assert whole == expected
     inspect = Comparison.inspect
 
-    def press_ctrl_c(self: Comparison, candidate: Any) -> Any:
-        if candidate.key == "runs/interrupted/missing/metadata.json":
+    def press_ctrl_c(self: Comparison, location: Any) -> Any:
+        if location.key == "runs/interrupted/missing/metadata.json":
             raise KeyboardInterrupt
-        return inspect(self, candidate)
+        return inspect(self, location)
 
     mocker.patch.object(Comparison, "inspect", press_ctrl_c)
     result = reconcile("--json")

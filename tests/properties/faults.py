@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.support.faulty_network import Answer, Exchange, Fault, Faults, refuse
+from tests.support.faulty_network import Exchange, Fault, Faults, Reply, refuse
 
 
 def _then(*steps: Callable[[Exchange], object]) -> Callable[[Exchange], None]:
@@ -18,19 +18,19 @@ def _error(status: int, code: str, *, retried: bool) -> Fault:
     return Fault(lambda exchange: exchange.send(exchange.error(status, code)), retried=retried)
 
 
-def _altered(change: Callable[[Answer], Answer], **attributes: bool) -> Fault:
+def _altered(change: Callable[[Reply], Reply], **attributes: bool) -> Fault:
     return Fault(lambda exchange: exchange.send(change(exchange.forward())), **attributes)
 
 
-def _with_header(name: str, value: str) -> Callable[[Answer], Answer]:
+def _with_header(name: str, value: str) -> Callable[[Reply], Reply]:
     return lambda answer: replace(answer, headers={**answer.headers, name: value})
 
 
-def _cut_off(answer: Answer) -> Answer:
+def _cut_off(answer: Reply) -> Reply:
     return replace(answer, body=answer.body[: len(answer.body) // 2])
 
 
-def _cut_off_in_a_character(answer: Answer) -> Answer:
+def _cut_off_in_a_character(answer: Reply) -> Reply:
     return replace(answer, body=_cut_off(answer).body + "é".encode()[:1])
 
 
@@ -59,10 +59,10 @@ _ANY = {
     "answer lost": Fault(_then(Exchange.forward, Exchange.reset), applied=True),
     "answer too late": Fault(_then(Exchange.forward, Exchange.wait), applied=True),
     "not HTTP": Fault(_then(lambda exchange: exchange.wfile.write(b"\0\r\n\r\n"), Exchange.close)),
-    "a gateway's 502": Fault(lambda exchange: exchange.send(Answer(502, {}, b"<html><br></html>"))),
-    "a gateway's 504": Fault(lambda exchange: exchange.send(Answer(504, {}, b""))),
-    "a gateway's 403": Fault(lambda exchange: exchange.send(Answer(403, {}, b"<html><br></html>")), retried=False),
-    "a gateway's 404": Fault(lambda exchange: exchange.send(Answer(404, {}, b"")), retried=False),
+    "a gateway's 502": Fault(lambda exchange: exchange.send(Reply(502, {}, b"<html><br></html>"))),
+    "a gateway's 504": Fault(lambda exchange: exchange.send(Reply(504, {}, b""))),
+    "a gateway's 403": Fault(lambda exchange: exchange.send(Reply(403, {}, b"<html><br></html>")), retried=False),
+    "a gateway's 404": Fault(lambda exchange: exchange.send(Reply(404, {}, b"")), retried=False),
 }
 _BROKEN = {
     "answer ends early": Fault(_then(_half, Exchange.close), applied=True),

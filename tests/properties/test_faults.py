@@ -19,7 +19,7 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from run_recorder.errors import UploadFailedError
 from tests.properties.faults import FAULTS, OF_A_VERSION
-from tests.support.faulty_network import Answer, Exchange, FaultyNetwork, Plan, faulty_network
+from tests.support.faulty_network import Exchange, FaultyNetwork, Plan, Reply, faulty_network
 
 OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
 NEW = b'{"model": {"name": "new", "version": "1"}}'
@@ -297,7 +297,7 @@ def _refusals(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -
         return
     forward = Exchange.forward
 
-    def forward_without_item(exchange: Exchange) -> Answer:
+    def forward_without_item(exchange: Exchange) -> Reply:
         answer = forward(exchange)
         if answer.status != 400 or exchange.operation != "UpdateItem":
             return answer

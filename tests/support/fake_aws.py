@@ -56,8 +56,8 @@ class Bucket:
         stored = self._objects[Key]
         if not isinstance(stored, bytes):
             number = len(stored) if VersionId == "null" else int(VersionId)
-            return {**_describe(number, stored[number - 1]), "Body": _stream(stored[number - 1])}
-        return {**_describe("null", stored), "VersionId": VersionId, "Body": _stream(stored)}
+            return {**_headers(number, stored[number - 1]), "Body": _stream(stored[number - 1])}
+        return {**_headers("null", stored), "VersionId": VersionId, "Body": _stream(stored)}
 
     def head_object(self, **request: str) -> dict[str, Any]:
         """As ``get_object``, less the body."""
@@ -74,7 +74,7 @@ class Bucket:
         self._requests["ListObjectsV2"] += 1
         # Of UTF-8; the order of code points is the same.
         keys = sorted(key for key in self._objects if key.startswith(Prefix) and key > StartAfter)
-        listed = [{"Key": key, "Size": _describe("null", _newest(self._objects[key]))["ContentLength"]} for key in keys]
+        listed = [{"Key": key, "Size": _headers("null", _newest(self._objects[key]))["ContentLength"]} for key in keys]
         return {"Contents": listed[:PAGE], "IsTruncated": len(listed) > PAGE}
 
     def get_paginator(self, operation: str) -> "Bucket":
@@ -89,10 +89,10 @@ class Bucket:
         for key in sorted(key for key in self._objects if key.startswith(Prefix)):
             stored = self._objects[key]
             if isinstance(stored, bytes):
-                listed.append({"Key": key, **_describe("null", stored)})
+                listed.append({"Key": key, **_headers("null", stored)})
                 continue
             # One at a time, so that the memory of all is not taken at once.
-            listed += [{"Key": key, **_describe(number, stored[number - 1])} for number in range(len(stored), 0, -1)]
+            listed += [{"Key": key, **_headers(number, stored[number - 1])} for number in range(len(stored), 0, -1)]
         for start in range(0, max(len(listed), 1), PAGE):
             self._requests["ListObjectVersions"] += 1
             yield {"Versions": listed[start : start + PAGE], "IsTruncated": start + PAGE < len(listed)}
@@ -106,7 +106,7 @@ def _stream(body: bytes) -> StreamingBody:
     return StreamingBody(io.BytesIO(body), len(body))
 
 
-def _describe(version_id: str | int, body: bytes) -> dict[str, Any]:
+def _headers(version_id: str | int, body: bytes) -> dict[str, Any]:
     return {
         "ContentLength": len(body),
         "ETag": f'"{len(body)}"',

@@ -26,7 +26,7 @@ _HANG = 300  # seconds after which a test that hangs fails; no outcome depends o
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """An answer of HTTP."""
 
     status: int
@@ -54,7 +54,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     do_POST = do_HEAD = do_GET  # noqa: N815 - as http.server has it
 
-    def forward(self) -> Answer:
+    def forward(self) -> Reply:
         """Lets moto handle the request; adds the checksums that AWS sends."""
         response = self.server.moto.open(self.path, method=self.command, headers=self.headers.items(), data=self.body)
         headers = {name.lower(): value for name, value in response.headers}
@@ -63,9 +63,9 @@ class Exchange(BaseHTTPRequestHandler):
             headers["x-amz-checksum-crc32"] = b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
         elif self.operation not in S3_OPERATIONS:
             headers["x-amz-crc32"] = str(zlib.crc32(body))
-        return Answer(response.status_code, headers, body)
+        return Reply(response.status_code, headers, body)
 
-    def send(self, answer: Answer, *, withheld: int = 0) -> None:
+    def send(self, answer: Reply, *, withheld: int = 0) -> None:
         """Sends an answer less the last so many bytes of its body."""
         headers = {**answer.headers, "content-length": str(len(answer.body))}
         body = answer.body[: len(answer.body) - withheld]
@@ -74,7 +74,7 @@ class Exchange(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {answer.status} x", *(f"{name}: {value}" for name, value in headers.items())]
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
 
-    def send_half(self, answer: Answer) -> None:
+    def send_half(self, answer: Reply) -> None:
         """Sends an answer whose other half is to come."""
         self.send(answer, withheld=(len(answer.body) + 1) // 2)
 
@@ -93,12 +93,12 @@ class Exchange(BaseHTTPRequestHandler):
         self.server.silent.add(self.client_address)
         self.close_connection = True
 
-    def error(self, status: int, code: str) -> Answer:
+    def error(self, status: int, code: str) -> Reply:
         """An error as the service spells it."""
         if self.operation in S3_OPERATIONS:
-            return Answer(status, {}, f"<Error><Code>{code}</Code><Message>…</Message></Error>".encode())
+            return Reply(status, {}, f"<Error><Code>{code}</Code><Message>…</Message></Error>".encode())
         body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "…"}).encode()
-        return Answer(status, {"x-amz-crc32": str(zlib.crc32(body))}, body)
+        return Reply(status, {"x-amz-crc32": str(zlib.crc32(body))}, body)
 
     def log_message(self, *_: Any) -> None:
         """Keeps quiet."""

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass, replace
 
-from run_recorder.cli.candidates import DOCUMENT, Candidate
+from run_recorder.cli.run_locations import DOCUMENT, RunLocation
 from run_recorder.domain import JSON, ObjectEvent, Outcome, Run
 from run_recorder.keys import parse_key
 from run_recorder.record_state import RecordState
@@ -99,22 +99,22 @@ class Comparison:
         self._recorder = recorder
         self._quick = quick
 
-    def inspect(self, candidate: Candidate) -> Finding:
-        """Look at a candidate, and repair a record that is missing, outdated or not settled.
+    def inspect(self, location: RunLocation) -> Finding:
+        """Look at a location, and repair a record that is missing, outdated or not settled.
 
         One HEAD shows most runs to be current. What it does not is looked at again, on both
         sides, since it may have been uploaded or recorded meanwhile.
         """
-        run = parse_key(candidate.key)
+        run = parse_key(location.key)
         if run is None:
-            stored = self._s3.head_object(self._bucket, candidate.key)
-            return Finding(candidate.key, State.UNRECORDABLE if stored else State.INCOMPLETE, None, stored)
-        if candidate.listed and candidate.record:
-            if self._quick and candidate.record.is_settled:
-                return Finding(candidate.key, State.CURRENT, candidate.record, None)
-            stored = self._s3.head_object(self._bucket, candidate.key)
-            if compare(candidate.record, stored) is State.CURRENT:
-                return Finding(candidate.key, State.CURRENT, candidate.record, stored)
+            stored = self._s3.head_object(self._bucket, location.key)
+            return Finding(location.key, State.UNRECORDABLE if stored else State.INCOMPLETE, None, stored)
+        if location.listed and location.record:
+            if self._quick and location.record.is_settled:
+                return Finding(location.key, State.CURRENT, location.record, None)
+            stored = self._s3.head_object(self._bucket, location.key)
+            if compare(location.record, stored) is State.CURRENT:
+                return Finding(location.key, State.CURRENT, location.record, stored)
         finding = self.look(run)
         if self._recorder is None or finding.state not in _REPAIRABLE:
             return finding

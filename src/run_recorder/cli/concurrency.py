@@ -6,18 +6,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Given = TypeVar("Given")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 WORKERS = 32
 
 
-def map_in_order(function: Callable[[Given], Result], items: Iterable[Given]) -> Generator[tuple[Given, Result]]:
+def map_in_order(function: Callable[[Given], Returned], items: Iterable[Given]) -> Generator[tuple[Given, Returned]]:
     """Each item with its result, in order, from `WORKERS` threads; a few items are taken ahead.
 
     Closing it cancels what has not begun, and waits for what has.
     """
     pool = ThreadPoolExecutor(WORKERS)
-    waiting: deque[tuple[Given, Future[Result]]] = deque()
+    waiting: deque[tuple[Given, Future[Returned]]] = deque()
     try:
         for item in items:
             waiting.append((item, pool.submit(function, item)))

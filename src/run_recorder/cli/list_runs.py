@@ -31,7 +31,7 @@ def _parse_since(_context: click.Context, _parameter: click.Parameter, value: st
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _parse_place(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
+def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
     if value is None:
         return None
     recorded_at, slash, run_id = value.partition("/")
@@ -47,7 +47,7 @@ def _parse_place(_context: click.Context, _parameter: click.Parameter, value: st
     "--since", metavar="TIME", callback=_parse_since, help="Only those recorded since: ISO 8601, or an age such as 36h."
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many a page shows.")
-@click.option("--start-after", metavar="TIME/RUN", callback=_parse_place, help="Show the page that follows.")
+@click.option("--start-after", metavar="TIME/RUN", callback=_parse_start, help="Show the page that follows.")
 @of_stack
 @json_option
 def list_runs(

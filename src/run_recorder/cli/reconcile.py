@@ -8,18 +8,18 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from run_recorder.cli.candidates import find_candidates
 from run_recorder.cli.command import FOUND, Command, json_option, of_stack
 from run_recorder.cli.comparison import Comparison, Finding, State
 from run_recorder.cli.concurrency import map_in_order
 from run_recorder.cli.output import printable
 from run_recorder.cli.records import Records
+from run_recorder.cli.run_locations import find_run_locations
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import Run
 from run_recorder.json_document import encode
 
 
-def _parse_place(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:
+def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:
     if value is None:
         return None
     organisation_id, slash, run_id = value.partition("/")
@@ -35,7 +35,10 @@ def _parse_place(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--repair", is_flag=True, help="Record what is missing, outdated or unsettled.")
 @click.option("--quick", is_flag=True, help="Take a run that is in both for current: no HEAD request for each.")
 @click.option(
-    "--start-after", metavar="ORG/RUN", callback=_parse_place, help="Go on where an interrupted comparison stopped."
+    "--start-after",
+    metavar="ORG/RUN",
+    callback=_parse_start,
+    help="Go on where an interrupted comparison stopped.",
 )
 @of_stack
 @json_option
@@ -72,11 +75,11 @@ def reconcile(
     """
     recorder = stack.recorder() if repair else None
     comparison = Comparison(stack.bucket, stack.s3, stack.table, recorder, quick=quick)
-    candidates = find_candidates(stack.bucket, stack.s3, Records(stack.table), organisation, start_after)
+    locations = find_run_locations(stack.bucket, stack.s3, Records(stack.table), organisation, start_after)
     report = _Report(stack, start_after, as_json=as_json)
-    with report, contextlib.closing(map_in_order(comparison.inspect, candidates)) as findings:
-        for candidate, finding in findings:
-            report.add(finding, candidate.place)
+    with report, contextlib.closing(map_in_order(comparison.inspect, locations)) as findings:
+        for location, finding in findings:
+            report.add(finding, location.resume_point)
     if report.needs_a_look:
         context.exit(FOUND)
 
@@ -84,9 +87,9 @@ def reconcile(
 class _Report:
     """Tells findings as they come, and at the end, whatever ends it, what there was."""
 
-    def __init__(self, stack: Stack, place: Run | None, *, as_json: bool) -> None:
+    def __init__(self, stack: Stack, resume_point: Run | None, *, as_json: bool) -> None:
         self._stack = stack
-        self._place = place
+        self._resume_point = resume_point
         self._as_json = as_json
         self._states: Counter[State] = Counter()
         self._repaired = 0
@@ -112,21 +115,21 @@ class _Report:
         if self._as_json:
             click.echo('{"findings":[', nl=False)
 
-    def add(self, finding: Finding, place: Run | None) -> None:
+    def add(self, finding: Finding, resume_point: Run | None) -> None:
         self._states[finding.state] += 1
         self._repaired += finding.outcome is not None
         self.needs_a_look |= finding.needs_a_look
-        self._place = place or self._place
-        if place:
+        self._resume_point = resume_point or self._resume_point
+        if resume_point:
             self._progress.update(
-                self._task, advance=1, description=printable(f"{place.organisation_id}/{place.run_id}")
+                self._task, advance=1, description=printable(f"{resume_point.organisation_id}/{resume_point.run_id}")
             )
         if finding.state is not State.CURRENT:
             self._tell(finding)
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
-        place = f"{self._place.organisation_id}/{self._place.run_id}" if self._place else ""
+        place = f"{self._resume_point.organisation_id}/{self._resume_point.run_id}" if self._resume_point else ""
         if self._as_json:
             summary = {
                 "counts": {state.value: self._states[state] for state in State},

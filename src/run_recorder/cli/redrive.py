@@ -17,14 +17,14 @@ from run_recorder.domain import JSON, ObjectEvent
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import parse_messages
 
-_GONE = "AWS failed, and metadata.json is gone by now: put back, it is ignored"
+_NOTHING_TO_RECORD = "AWS failed, and metadata.json is gone by now: put back, it is ignored"
 _REASONS = {
     State.CURRENT: "AWS failed, but the upload is recorded by now: put back, it changes nothing",
     State.MISSING: "AWS failed, and there is no record yet: put it back",
     State.OUTDATED: "AWS failed, and the record shows another upload: put it back",
     State.UNSETTLED: "AWS failed, and the record says that files are missing: put it back to look for them again",
-    State.ORPHANED: _GONE,
-    State.INCOMPLETE: _GONE,
+    State.ORPHANED: _NOTHING_TO_RECORD,
+    State.INCOMPLETE: _NOTHING_TO_RECORD,
 }
 _LOG_QUERY = 'filter outcome = "failed" | display @timestamp, key, message_id, reason | sort @timestamp desc'
 

@@ -17,8 +17,8 @@ _ROOT = "runs/"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A place where a run may be.
+class RunLocation:
+    """A key prefix under which a run may be.
 
     Attributes:
         key: of its metadata.json, whether that is there or not.
@@ -31,15 +31,15 @@ class Candidate:
     record: RecordState | None = None
 
     @property
-    def place(self) -> Run | None:
-        """After which a comparison can go on, whatever its ids are; None for a stray document."""
+    def resume_point(self) -> Run | None:
+        """The run after which a comparison can go on, whatever its ids are; None for a stray document."""
         _, *ids, _ = self.key.split("/")
         return Run(*ids) if len(ids) == 2 else None
 
 
-def find_candidates(
+def find_run_locations(
     bucket: str, s3: S3, records: Records, organisation_id: str | None = None, after: Run | None = None
-) -> Iterator[Candidate]:
+) -> Iterator[RunLocation]:
     """The runs in the order of their key prefixes, and documents that lie where no run can.
 
     Takes a LIST request a thousand runs and a thousand organisations, a Query of each
@@ -51,7 +51,7 @@ def find_candidates(
         s3: where it is.
         records: of the runs.
         organisation_id: whose runs; None for those of all.
-        after: only what comes after this place.
+        after: only what follows this run.
 
     Raises:
         AWSCallError: AWS refuses or does not answer.
@@ -62,7 +62,7 @@ def find_candidates(
         if prefix < start:
             continue
         if not prefix.endswith("/"):
-            yield Candidate(prefix, listed=True)
+            yield RunLocation(prefix, listed=True)
             continue
         after_run = after.run_id if after and prefix == start else ""
         listed = _list_runs(bucket, s3, prefix, after_run)
@@ -70,7 +70,7 @@ def find_candidates(
         for name, entries in groupby(heapq.merge(listed, recorded, key=itemgetter(0)), key=itemgetter(0)):
             found = [record for _, record in entries]
             record = next(filter(None, found), None)
-            yield Candidate(name + DOCUMENT if name.endswith("/") else name, None in found, record)
+            yield RunLocation(name + DOCUMENT if name.endswith("/") else name, None in found, record)
 
 
 def _list_organisations(bucket: str, s3: S3, records: Records) -> list[str]:
