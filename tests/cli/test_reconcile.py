@@ -1,4 +1,4 @@
-"""`python -m run_recorder.cli reconcile`: each class of difference reported and repaired, at the stated cost."""
+"""`run-recorder reconcile`: each class of difference reported and repaired, at the stated cost."""
 
 import json
 import random
@@ -19,7 +19,7 @@ from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from tests.support.stack_fixtures import ops, plain
+from tests.support.stack_fixtures import plain, run_command
 
 BAD = b'{"name": ""}'
 LISTS_A_FILE = b'{"files": [{"path": "data.csv"}]}'
@@ -28,12 +28,17 @@ IDS = ["a", "a+", "a+b", "a-", "a-1", "a-1-1", "a-10", "a.", "a0", "a:", "aa", "
 
 
 def reconcile(*arguments: str) -> Result:
-    return ops("reconcile", *arguments)
+    return run_command("reconcile", *arguments)
 
 
 def report(*arguments: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(reconcile("--json", *arguments).stdout)
-    return document
+    return parse_report(reconcile("--json", *arguments))
+
+
+def parse_report(result: Result) -> dict[str, Any]:
+    """Return the summary, and the findings as one of its members."""
+    *findings, last = map(json.loads, result.stdout.splitlines())
+    return {"findings": findings, **last["summary"]}
 
 
 @pytest.fixture
@@ -115,7 +120,7 @@ def states(document: dict[str, Any]) -> dict[str, str]:
 
 def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str, str]]) -> None:
     expected = one_of_each("reported")
-    document = report("--organisation", "reported")
+    document = report("reported")
     assert states(document) == expected
     assert len(document["findings"]) == len(expected)
     assert document["counts"] == {
@@ -123,7 +128,7 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     }  # fmt: skip
     assert (document["finished"], document["repaired"]) == (True, 0)
 
-    result = reconcile("--organisation", "reported")
+    result = reconcile("reported")
     assert result.exit_code == 1
     *lines, summary, _ = result.stdout.splitlines()
     assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
@@ -141,25 +146,25 @@ def test_run_that_lacked_files_is_evaluated_again_by_a_repair(
     organisation = f"late{len(options)}"
     assert record_run(organisation, "run", LISTS_A_FILE) == "rejected"
     before = record_of(shared_stack, organisation, "run")
-    assert reconcile("--organisation", organisation, *options).exit_code == 0
-    still_missing = report("--organisation", organisation, "--repair", *options)
+    assert reconcile(organisation, *options).exit_code == 0
+    still_missing = report(organisation, "--repair", *options)
     assert [finding["state"] for finding in still_missing["findings"]] == ["unsettled"]
     assert still_missing["repaired"] == 0
     assert record_of(shared_stack, organisation, "run") == before
 
     shared_stack.upload(f"runs/{organisation}/run/data.csv", b"1")
-    repaired = report("--organisation", organisation, "--repair", *options)
+    repaired = report(organisation, "--repair", *options)
     assert [finding["outcome"] for finding in repaired["findings"]] == ["recorded"]
     assert repaired["repaired"] == 1
     assert record_of(shared_stack, organisation, "run")["status"] == "recorded"
-    assert report("--organisation", organisation, *options)["findings"] == []
+    assert report(organisation, *options)["findings"] == []
 
 
-def test_report_tells_both_sides(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
+def test_report_has_the_version_of_both_sides(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
     record_run("sides", "run")
     recorded = record_of(shared_stack, "sides", "run")
     version = shared_stack.upload("runs/sides/run/metadata.json", BAD)
-    (finding,) = report("--organisation", "sides")["findings"]
+    (finding,) = report("sides")["findings"]
     assert finding["recorded_version_id"] == recorded["version_id"]
     assert finding["recorded_etag"] == recorded["etag"]
     assert finding["version_id"] == version
@@ -173,7 +178,7 @@ def test_repair_records_what_is_missing_or_outdated(
 ) -> None:
     one_of_each("repaired")
     before = record_of(shared_stack, "repaired", "spoilt")
-    document = report("--organisation", "repaired", "--repair")
+    document = report("repaired", "--repair")
     outcomes = {finding["key"].split("/")[2]: finding["outcome"] for finding in document["findings"]}
     assert {run: outcome for run, outcome in outcomes.items() if outcome} == {
         "missing": "recorded", "missing-and-bad": "rejected", "outdated": "recorded", "spoilt": "rejected",
@@ -190,20 +195,20 @@ def test_repair_records_what_is_missing_or_outdated(
     assert (spoilt["status"], spoilt["config"]) == ("rejected", before["config"])
 
     after = shared_stack.records()
-    again = report("--organisation", "repaired", "--repair")
+    again = report("repaired", "--repair")
     assert again["repaired"] == again["counts"]["missing"] == again["counts"]["outdated"] == 0
     assert shared_stack.records() == after
 
 
 def test_exit_code_is_0_once_all_is_repaired(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
-    record_run("mended", "run")
-    shared_stack.upload("runs/mended/run/metadata.json", BAD)
-    shared_stack.upload("runs/mended/unfinished/data.csv", b"1")
-    assert reconcile("--organisation", "mended").exit_code == 1
-    repaired = reconcile("--organisation", "mended", "--repair")
+    record_run("repaired-all", "run")
+    shared_stack.upload("runs/repaired-all/run/metadata.json", BAD)
+    shared_stack.upload("runs/repaired-all/unfinished/data.csv", b"1")
+    assert reconcile("repaired-all").exit_code == 1
+    repaired = reconcile("repaired-all", "--repair")
     assert repaired.exit_code == 0
     assert [line[:8] for line in repaired.stdout.splitlines() if line.endswith("  → rejected")] == ["outdated"]
-    assert reconcile("--organisation", "mended").exit_code == 0
+    assert reconcile("repaired-all").exit_code == 0
 
 
 def test_organisations_are_found_on_both_sides(shared_stack: LocalStack, write_record: Callable[..., None]) -> None:
@@ -224,9 +229,9 @@ def test_organisations_are_found_on_both_sides(shared_stack: LocalStack, write_r
     assert expected.items() <= found.items()
 
 
-def test_quick_trusts_that_what_is_in_both_is_current(one_of_each: Callable[[str], dict[str, str]]) -> None:
+def test_quick_takes_a_run_on_both_sides_as_current(one_of_each: Callable[[str], dict[str, str]]) -> None:
     expected = one_of_each("quick")
-    document = report("--organisation", "quick", "--quick")
+    document = report("quick", "--quick")
     hidden = {
         "runs/quick/outdated/metadata.json",
         "runs/quick/spoilt/metadata.json",
@@ -247,25 +252,25 @@ def test_cost_depends_on_runs_and_not_on_their_files(
         for file in range(5):
             shared_stack.upload(f"runs/busy/run-{number}/{file}.csv", b"1")
     common = {"DescribeStacks": 1, "ListObjectsV2": 3, "Query": 1}
-    assert report("--organisation", "busy")["aws_calls"] == {**common, "HeadObject": 25}
-    assert report("--organisation", "busy", "--quick")["aws_calls"] == common
+    assert report("busy")["aws_calls"] == {**common, "HeadObject": 25}
+    assert report("busy", "--quick")["aws_calls"] == common
     # What differs is looked at once more, on both sides.
     write_record("busy", "run-7", etag="another")
-    assert report("--organisation", "busy")["aws_calls"] == {**common, "HeadObject": 26, "GetItem": 1}
+    assert report("busy")["aws_calls"] == {**common, "HeadObject": 26, "GetItem": 1}
 
 
 def keys(stack: LocalStack, organisation: str, after: str | None = None) -> Iterator[str]:
     records = Records(RunTable(stack.outputs["RunsTable"], stack.dynamodb))
-    place = Run(organisation, after) if after is not None else None
-    for location in find_run_locations(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, place):
+    start = Run(organisation, after) if after is not None else None
+    for location in find_run_locations(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, start):
         sides = "both" if location.listed and location.record else "bucket" if location.listed else "table"
         yield f"{location.key.split('/')[2]} {sides}"
 
 
-def test_streams_are_joined_although_table_and_listing_sort_differently(
+def test_streams_are_merged_although_table_and_listing_sort_differently(
     shared_stack: LocalStack, write_record: Callable[..., None], environment: pytest.MonkeyPatch
 ) -> None:
-    """And from every place on, so that a comparison can be resumed anywhere."""
+    """After each run, too, so that a comparison can continue anywhere."""
     environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
     choose = random.Random(2)  # noqa: S311
     sides = {run: choose.choice(["both", "bucket", "table"]) for run in IDS}
@@ -284,7 +289,7 @@ def test_streams_are_joined_although_table_and_listing_sort_differently(
         assert list(keys(shared_stack, "sorted", after)) == rest, after
 
 
-def test_comparison_goes_on_where_it_was_interrupted(
+def test_comparison_continues_where_it_was_interrupted(
     one_of_each: Callable[[str], dict[str, str]], mocker: MockerFixture
 ) -> None:
     expected = one_of_each("interrupted") | one_of_each("interrupted-2")
@@ -300,9 +305,9 @@ def test_comparison_goes_on_where_it_was_interrupted(
     mocker.patch.object(Comparison, "inspect", press_ctrl_c)
     result = reconcile("--json")
     assert result.exit_code == 130
-    first = json.loads(result.stdout)
+    first = parse_report(result)
     assert not first["finished"]
-    assert result.stderr.splitlines() == [f"stopped early; go on with --start-after {first['last']}", "interrupted"]
+    assert result.stderr.splitlines() == [f"stopped early; continue with --start-after {first['last']}", "interrupted"]
     assert first["last"] == "interrupted/missing-and-bad"
     mocker.stopall()
     second = report("--start-after", first["last"])
@@ -311,7 +316,7 @@ def test_comparison_goes_on_where_it_was_interrupted(
     assert sorted(key for key in both if key in expected) == sorted(expected)
 
 
-def test_failure_of_aws_stops_it_and_tells_where_to_go_on(
+def test_failure_of_aws_stops_the_comparison_and_prints_where_to_continue(
     record_run: Callable[..., Outcome], mocker: MockerFixture
 ) -> None:
     for run in ("r1", "r2", "r3"):
@@ -324,21 +329,21 @@ def test_failure_of_aws_stops_it_and_tells_where_to_go_on(
         return head_object(self, bucket, key)
 
     mocker.patch.object(S3, "head_object", refuse)
-    result = reconcile("--organisation", "failing")
+    result = reconcile("failing")
     assert result.exit_code == 3
-    assert result.stderr == ("stopped early; go on with --start-after failing/r1\nError: looking failed: SlowDown\n")
+    assert result.stderr == ("stopped early; continue with --start-after failing/r1\nError: looking failed: SlowDown\n")
     assert result.stdout.startswith("1 compared: 1 current")
 
 
-def test_failure_before_the_first_run_is_told(shared_stack: LocalStack, mocker: MockerFixture) -> None:  # noqa: ARG001
+def test_failure_before_the_first_run_is_reported(shared_stack: LocalStack, mocker: MockerFixture) -> None:  # noqa: ARG001
     mocker.patch.object(S3, "list_level", side_effect=AWSCallError("listing failed"))
     result = reconcile()
     assert (result.exit_code, result.stderr) == (3, "stopped early; nothing was compared yet\nError: listing failed\n")
 
 
-@pytest.mark.parametrize("place", ["acme", ""])
-def test_place_that_is_none_is_wrong_usage(place: str) -> None:
-    assert reconcile("--start-after", place).exit_code == 2
+@pytest.mark.parametrize("start", ["acme", ""])
+def test_start_that_is_no_run_is_a_usage_error(start: str) -> None:
+    assert reconcile("--start-after", start).exit_code == 2
 
 
 def test_run_that_is_uploaded_and_recorded_meanwhile_is_not_reported(
@@ -355,14 +360,14 @@ def test_run_that_is_uploaded_and_recorded_meanwhile_is_not_reported(
         return head_object(self, bucket, key)
 
     mocker.patch.object(S3, "head_object", upload_before_the_first_look)
-    document = report("--organisation", "live", "--repair")
+    document = report("live", "--repair")
     assert (document["findings"], document["counts"]["current"], len(looks)) == ([], 1, 2)
 
 
 def test_run_that_a_live_event_records_first_is_a_duplicate(
     shared_stack: LocalStack, recorder: Recorder, mocker: MockerFixture
 ) -> None:
-    """The repair goes by the record as it then is, and not by what the comparison saw."""
+    """The repair depends on the record as it is then, not on the record that was compared."""
     key = "runs/raced/run/metadata.json"
     shared_stack.upload(key, b"{}")
     handle = Recorder.handle
@@ -372,7 +377,7 @@ def test_run_that_a_live_event_records_first_is_a_duplicate(
         return handle(self, upload)
 
     mocker.patch.object(Recorder, "handle", be_late)
-    (finding,) = report("--organisation", "raced", "--repair")["findings"]
+    (finding,) = report("raced", "--repair")["findings"]
     assert (finding["state"], finding["outcome"]) == ("missing", "duplicate")
 
 
@@ -381,7 +386,7 @@ def test_same_document_uploaded_again_is_another_version(
 ) -> None:
     record_run("same", "run")
     shared_stack.upload("runs/same/run/metadata.json", b"{}")
-    assert report("--organisation", "same")["counts"]["outdated"] == 1
+    assert report("same")["counts"]["outdated"] == 1
 
 
 def test_progress_is_shown_on_standard_error_alone(
@@ -391,40 +396,40 @@ def test_progress_is_shown_on_standard_error_alone(
     # By which rich takes standard error for a terminal, and for one that can move its cursor.
     environment.setenv("FORCE_COLOR", "1")
     environment.setenv("TERM", "xterm")
-    result = reconcile("--organisation", "progress")
+    result = reconcile("progress")
     assert "1 runs compared" in result.stderr
     assert result.stdout.startswith("1 compared: 1 current")
-    assert "1 runs compared" in reconcile("--organisation", "progress", "--json").stderr
+    assert "1 runs compared" in reconcile("progress", "--json").stderr
 
 
-def test_findings_go_above_the_progress_bar_of_their_terminal(
+def test_findings_are_printed_above_the_progress_bar_of_their_terminal(
     shared_stack: LocalStack, environment: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> None:
     key = f"runs/terminal/{'x' * 120}/metadata.json"
     shared_stack.upload(key, b"{}")
     environment.setenv("FORCE_COLOR", "1")
     mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=True)
-    result = reconcile("--organisation", "terminal")
+    result = reconcile("terminal")
     assert f"missing       {key}  uploaded" in result.stderr
     assert result.stdout.startswith("1 compared: ")
-    assert reconcile("--organisation", "terminal", "--json").stderr == ""
+    assert reconcile("terminal", "--json").stderr == ""
 
 
-def test_unversioned_objects_are_told_apart_by_their_entity_tags(
+def test_unversioned_objects_differ_by_their_entity_tags(
     shared_stack: LocalStack, record_run: Callable[..., Outcome]
 ) -> None:
     bucket = shared_stack.outputs["RunsBucket"]
     shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     try:
         record_run("unversioned", "run")
-        assert report("--organisation", "unversioned")["counts"]["current"] == 1
+        assert report("unversioned")["counts"]["current"] == 1
         shared_stack.upload("runs/unversioned/run/metadata.json", BAD)
-        assert report("--organisation", "unversioned")["counts"]["outdated"] == 1
+        assert report("unversioned")["counts"]["outdated"] == 1
     finally:
         shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
-def test_results_come_in_order_and_little_is_taken_ahead() -> None:
+def test_results_are_in_order_and_few_items_are_taken_ahead() -> None:
     taken = []
 
     def items() -> Iterator[int]:

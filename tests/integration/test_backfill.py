@@ -1,19 +1,15 @@
-"""Back-fill: the job that is created, and what it does to a bucket full of old runs."""
+"""Back-fill of a bucket full of old runs, beside live events."""
 
 import json
 import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-from botocore.stub import ANY, Stubber
-
 from handler.app import backfill_handler, lambda_handler
-from local.stack import STACK_NAME, LocalStack
-from run_recorder.cli.backfill import build_job
+from local.stack import LocalStack
 from run_recorder.s3 import S3
 from tests.conftest import SOAK
-from tests.support.stack_fixtures import ops, plain
+from tests.support.stack_fixtures import plain
 
 BAD = b'{"model": {}}'
 RUNS = 1000 if SOAK else 250
@@ -101,88 +97,3 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
 
     assert set(run_job(stack)) == {"duplicate", "ignored"}
     assert stack.records() == items
-
-
-@pytest.fixture
-def s3control(stack: LocalStack, stub_client: Callable[[str], Stubber]) -> Stubber:  # noqa: ARG001 - in its mock
-    """The command's client of S3 Batch Operations."""
-    return stub_client("s3control")
-
-
-def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stack: LocalStack) -> None:
-    bucket_arn = f"arn:aws:s3:::{stack.outputs['RunsBucket']}"
-    expected = {
-        "AccountId": "123456789012",
-        "ClientRequestToken": ANY,
-        "ConfirmationRequired": False,
-        "Description": "Run Recorder: back-fill of runs/acme/",
-        "ManifestGenerator": {
-            "S3JobManifestGenerator": {
-                "SourceBucket": bucket_arn,
-                "ExpectedBucketOwner": "123456789012",
-                "EnableManifestOutput": False,
-                "Filter": {
-                    "KeyNameConstraint": {"MatchAnyPrefix": ["runs/acme/"], "MatchAnySuffix": ["/metadata.json"]}
-                },
-            }
-        },
-        "Operation": {"LambdaInvoke": {"FunctionArn": stack.outputs["BackfillFunction"]}},
-        "Priority": 10,
-        "Report": {
-            "Enabled": True,
-            "Bucket": bucket_arn,
-            "ExpectedBucketOwner": "123456789012",
-            "Prefix": "backfill",
-            "Format": "Report_CSV_20180820",
-            "ReportScope": "AllTasks",
-        },
-        "RoleArn": stack.outputs["BatchOperationsRole"],
-    }
-    s3control.add_response("create_job", {"JobId": "job-id"}, expected)
-    result = ops("backfill", "--stack", STACK_NAME, "--organisation", "acme")
-    assert result.exit_code == 0, result.output
-    s3control.assert_no_pending_responses()
-    report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
-    assert result.output == f"job job-id created; its report will be at {report}\n"
-
-
-@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
-def test_dry_run_prints_the_request_and_sends_nothing(
-    s3control: Stubber, stack: LocalStack, options: list[str]
-) -> None:
-    result = ops("backfill", "--dry-run", *options)
-    assert result.exit_code == 0, result.output
-    request = json.loads(result.output)
-    expected = build_job(stack.outputs)
-    del request["ClientRequestToken"], expected["ClientRequestToken"]
-    assert request == expected
-    assert request["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["KeyNameConstraint"]["MatchAnyPrefix"] == [
-        "runs/"
-    ]
-    s3control.assert_no_pending_responses()
-
-
-def test_refusal_of_aws_is_told_in_one_line(s3control: Stubber) -> None:
-    s3control.add_client_error("create_job", "AccessDenied")
-    result = ops("backfill")
-    assert (result.exit_code, result.output.count("\n")) == (3, 1)
-    assert "AccessDenied" in result.output
-
-
-def test_job_is_told_to_programs(s3control: Stubber, stack: LocalStack) -> None:
-    s3control.add_response("create_job", {"JobId": "job-id"})
-    result = ops("backfill", "--json")
-    report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
-    assert json.loads(result.stdout) == {"job_id": "job-id", "report": report}
-    s3control.assert_no_pending_responses()
-
-
-def test_job_stays_in_the_partition_of_its_stack() -> None:
-    job = build_job(
-        {
-            "RunsBucket": "runs",
-            "BackfillFunction": "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:backfill",
-            "BatchOperationsRole": "arn:aws-us-gov:iam::123456789012:role/batch",
-        }
-    )
-    assert job["Report"]["Bucket"] == "arn:aws-us-gov:s3:::runs"

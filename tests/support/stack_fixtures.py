@@ -28,8 +28,8 @@ from tests.support.resolution import resolve
 GOOD = b'{"model": {"name": "m", "version": "1"}}'
 
 
-def ops(*arguments: object, stdin: bytes | None = None) -> Result:
-    """Runs a command of the operator's command line."""
+def run_command(*arguments: object, stdin: bytes | None = None) -> Result:
+    """Run a command of `run-recorder`."""
     return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
 
 
@@ -63,8 +63,8 @@ def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def no_waiting(mocker: MockerFixture) -> None:
     """Long polling of the dead-letter queue waits a second for what will not come."""
-    mocker.patch("run_recorder.cli.dead_letters._WAIT_SECONDS", 0)
-    mocker.patch("run_recorder.cli.dead_letters._POLL_SECONDS", 0)
+    mocker.patch("run_recorder.cli.dead_letter_queue._WAIT_SECONDS", 0)
+    mocker.patch("run_recorder.cli.dead_letter_queue._POLL_SECONDS", 0)
 
 
 @pytest.fixture

@@ -11,43 +11,54 @@ from typing import Any
 
 import click
 
-from run_recorder.cli.command import Command, json_option, of_stack
+from run_recorder.cli.command import (
+    Command,
+    confirm,
+    json_option,
+    optional_organisation_argument,
+    stack_options,
+    yes_option,
+)
 from run_recorder.cli.output import echo_json
 from run_recorder.cli.stack import Stack
 
 REPORT_PREFIX = "backfill"
+_OUTPUTS = ("RunsBucket", "BackfillFunction", "BatchOperationsRole")
 
 
-@click.command(cls=Command, short_help="Record the runs that are there already.")
-@click.option("--organisation", metavar="ID", help="Only the runs of this organisation id.")
-@click.option("--dry-run", is_flag=True, help="Print the request instead of sending it.")
-@of_stack
+@click.command(cls=Command, short_help="Record the runs that are in the bucket already.")
+@optional_organisation_argument
+@yes_option
+@stack_options
 @json_option
-def backfill(stack: Stack, *, organisation: str | None, dry_run: bool, as_json: bool) -> None:
+def backfill(stack: Stack, *, organisation: str | None, yes: bool, as_json: bool) -> None:
     """Record the runs that are in the bucket already, by a job of S3 Batch Operations.
 
-    Safe at any time, beside live events, and twice.
+    Prints the request of the job, and creates the job only if it is told to. ORG limits it to one
+    organisation. A back-fill is safe at any time: beside live events, and a second time.
     """
-    for name in ("RunsBucket", "BackfillFunction", "BatchOperationsRole"):
-        stack.output(name)
-    job = build_job(stack.outputs, organisation)
-    if dry_run:
-        echo_json(job) if as_json else click.echo(json.dumps(job, indent=2))
+    stack.require_own_resources()
+    job = build_job({name: stack.output(name) for name in _OUTPUTS}, organisation)
+    if not as_json:
+        click.echo(json.dumps(job, indent=2))
+    if not confirm("Create this job?", yes=yes):
+        if as_json:
+            echo_json({"request": job, "job_id": None, "report": None})
         return
     job_id = stack.client("s3control").create_job(**job)["JobId"]
     report = f"s3://{stack.bucket}/{job['Report']['Prefix']}/job-{job_id}/"
     if as_json:
-        echo_json({"job_id": job_id, "report": report})
+        echo_json({"request": job, "job_id": job_id, "report": report})
     else:
         click.echo(f"job {job_id} created; its report will be at {report}")
 
 
 def build_job(outputs: Mapping[str, str], organisation_id: str | None = None) -> dict[str, Any]:
-    """The request of ``s3control.create_job``.
+    """Return the request of ``s3control.create_job``.
 
     Args:
-        outputs: of the stack, by name.
-        organisation_id: whose runs to record; None for those of all.
+        outputs: the outputs `RunsBucket`, `BackfillFunction` and `BatchOperationsRole` of the stack.
+        organisation_id: organisation whose runs to record; None for all organisations.
     """
     _, partition, _, _, account_id, _ = outputs["BackfillFunction"].split(":", 5)
     bucket_arn = f"arn:{partition}:s3:::{outputs['RunsBucket']}"

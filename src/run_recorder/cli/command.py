@@ -1,17 +1,10 @@
-"""What the commands share: the options that name a stack, exit codes, errors in one line.
+"""The parts that commands share: exit codes, arguments, the options of a stack, and errors on one line."""
 
-Exit codes, the same for all commands:
-
-- 0: done, nothing to complain of
-- 1: done, and what was found needs a look; each command says what that is
-- 2: the command line is wrong
-- 3: AWS refused or did not answer, or there is no such stack, or nobody is signed in
-- 130: interrupted by Ctrl-C
-"""
-
+import enum
 import functools
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import click
 from botocore.exceptions import (
@@ -30,9 +23,29 @@ from botocore.exceptions import (
 )
 
 from run_recorder.cli.stack import Stack
+from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
+from run_recorder.keys import parse_key
 
-FOUND, AWS_FAILED, INTERRUPTED = 1, 3, 130
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of all commands, each with its meaning."""
+
+    meaning: str
+
+    SUCCESS = 0, "done"
+    ATTENTION = 1, "done, and the result needs attention; each command states the case"
+    USAGE = 2, "the command line is wrong"
+    AWS = 3, "AWS refused the call or did not answer, the stack does not exist, or the credentials are missing"
+    INTERRUPTED = 130, "interrupted by Ctrl-C"
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Return a member with its meaning."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
 
 _SIGN_IN = "sign in, for example with `aws sso login`, and name the profile with --profile or AWS_PROFILE"
 _HINTS: dict[type[Exception], str] = {
@@ -40,7 +53,7 @@ _HINTS: dict[type[Exception], str] = {
     PartialCredentialsError: _SIGN_IN,
     SSOError: _SIGN_IN,
     TokenRetrievalError: _SIGN_IN,
-    ProfileNotFound: "`aws configure list-profiles` lists those there are",
+    ProfileNotFound: "`aws configure list-profiles` lists the profiles",
     NoRegionError: "name it with --region or AWS_REGION",
     BotoConnectionError: "check --region and --endpoint-url",
     HTTPClientError: "check --region and --endpoint-url",
@@ -55,42 +68,44 @@ _HINTS_BY_CODE = {
 }
 
 
-class Failure(click.ClickException):
-    """AWS did not do its part: one line on standard error that also says what to do."""
+class AWSFailure(click.ClickException):
+    """A failure of AWS, as one line on standard error that ends with the next step."""
 
-    exit_code = AWS_FAILED
+    exit_code = ExitCode.AWS
 
 
 class Command(click.Command):
-    """A command whose help tells its exit codes, and whose errors take one line."""
+    """A command with its exit codes in its help, and each error on one line."""
 
-    def __init__(self, *arguments: Any, found: str = "", **named: Any) -> None:  # noqa: ANN401 - click's
-        """Takes, besides click's own arguments, what it means if this command ends with 1."""
+    def __init__(self, *arguments: Any, attention: str = "", **named: Any) -> None:  # noqa: ANN401 - click's
+        """Make a command.
+
+        Args:
+            *arguments: of `click.Command`.
+            attention: the case in which this command ends with `ExitCode.ATTENTION`; empty if it never does.
+            **named: of `click.Command`.
+        """
         super().__init__(*arguments, **named)
-        self._found = found
+        self.attention = attention
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Adds the exit codes."""
+        """Write the exit codes after the options."""
         super().format_epilog(ctx, formatter)
-        codes = {
-            "0": "done",
-            "1": self._found,
-            "2": "the command line is wrong",
-            "3": "AWS failed, no such stack, not signed in",
-            "130": "interrupted",
-        }
+        meanings = {code: code.meaning for code in ExitCode} | {ExitCode.ATTENTION: self.attention}
+        if not any(parameter.name == "stack_name" for parameter in self.params):
+            del meanings[ExitCode.AWS]
         with formatter.section("Exit codes"):
-            formatter.write_dl([(code, meaning) for code, meaning in codes.items() if meaning])
+            formatter.write_dl([(f"{code:d}", meaning) for code, meaning in meanings.items() if meaning])
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Runs the command."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except (RunRecorderError, ClientError, BotoCoreError) as error:
-            raise Failure(_explain(error)) from error
+            raise AWSFailure(_explain(error)) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(ExitCode.INTERRUPTED)
 
 
 def _explain(error: Exception) -> str:
@@ -103,7 +118,47 @@ def _explain(error: Exception) -> str:
     return f"{text.removesuffix('.')}: {hint}" if hint else text
 
 
-_OPTIONS = [
+def parse_run(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:
+    """Return the run that ``ORG/RUN`` names; None if there is no value."""
+    if value is None:
+        return None
+    run = parse_key(f"runs/{value}/metadata.json")
+    if run is None:
+        raise click.BadParameter(
+            f"{value!r} is not the name of a run: expected ORG/RUN, such as acme/run-0001; each id has 1 to 128 "
+            "characters A-Z a-z 0-9 . _ : = @ + ~ - and begins with a letter or a digit"
+        )
+    return run
+
+
+def _parse_organisation(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Return an organisation id, also one that no run can have: `reconcile` finds its stray documents."""
+    if value is not None and (not value or "/" in value):
+        raise click.BadParameter(f"{value!r} is not an organisation id: expected ORG, such as acme")
+    return value
+
+
+run_argument = click.argument("run", metavar="ORG/RUN", callback=parse_run)
+organisation_argument = click.argument("organisation", metavar="ORG", callback=_parse_organisation)
+optional_organisation_argument = click.argument(
+    "organisation", metavar="[ORG]", required=False, callback=_parse_organisation
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each result.")
+yes_option = click.option("--yes", is_flag=True, help="Do it. Without this option, a terminal is asked.")
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Return whether to act: told so by ``--yes``, or else by the person at the terminal."""
+    if yes:
+        return True
+    if sys.stdin.isatty():
+        return click.confirm(question, err=True)
+    click.echo("nothing was changed; --yes does it", err=True)
+    return False
+
+
+_STACK_OPTIONS = [
     click.option(
         "--stack",
         "stack_name",
@@ -113,32 +168,46 @@ _OPTIONS = [
         show_envvar=True,
         help="Name of the CloudFormation stack.",
     ),
-    click.option("--profile", help="AWS profile; else AWS_PROFILE."),
-    # The AWS CLI knows both variables, boto3 only the second.
     click.option(
-        "--region", envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="AWS region; else AWS_REGION or the profile's."
+        "--bucket",
+        envvar="RUN_RECORDER_BUCKET",
+        show_envvar=True,
+        help="Bucket of runs; by default the stack's.",
     ),
-    click.option("--endpoint-url", help="AWS endpoint, for a local stack; else AWS_ENDPOINT_URL."),
+    click.option(
+        "--table",
+        envvar="RUN_RECORDER_TABLE",
+        show_envvar=True,
+        help="Table of records; by default the stack's.",
+    ),
+    click.option("--profile", help="AWS profile; by default AWS_PROFILE."),
+    # The AWS CLI reads both variables, boto3 only the second.
+    click.option(
+        "--region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="AWS region; by default AWS_REGION, or the profile's.",
+    ),
+    click.option("--endpoint-url", help="AWS endpoint, for a local stack; by default AWS_ENDPOINT_URL."),
 ]
 
 
-def of_stack(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options that name a stack, and the `Stack` that they name."""
+def stack_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name a stack, and pass the `Stack` as first argument."""
 
     @functools.wraps(command)
     def run(
         *,
         stack_name: str,
+        bucket: str | None,
+        table: str | None,
         profile: str | None,
         region: str | None,
         endpoint_url: str | None,
         **options: Any,  # noqa: ANN401 - the command's
     ) -> None:
-        command(Stack(stack_name, profile, region, endpoint_url), **options)
+        stack = Stack(stack_name, bucket=bucket, table=table, profile=profile, region=region, endpoint_url=endpoint_url)
+        command(stack, **options)
 
-    for option in reversed(_OPTIONS):
+    for option in reversed(_STACK_OPTIONS):
         run = option(run)
     return run
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")

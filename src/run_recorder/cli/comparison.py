@@ -1,4 +1,4 @@
-"""How the record of a run stands to its metadata.json, and what can be done about it."""
+"""The record of a run compared with its metadata.json, and its repair."""
 
 import enum
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from run_recorder.s3 import S3, StoredObject
 
 
 class State(enum.StrEnum):
-    """How the two sides stand to each other."""
+    """The result of a comparison."""
 
     CURRENT = "current"
     UNSETTLED = "unsettled"
@@ -29,14 +29,14 @@ _REPAIRABLE = {State.MISSING, State.OUTDATED, State.UNSETTLED}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a look at both sides showed.
+    """What the comparison of a run found.
 
     Attributes:
-        key: of the metadata.json, whether it is there or not.
-        state: how they stand.
-        record: what the table holds.
-        stored: what the bucket holds, without its body.
-        outcome: of the repair, if there was one.
+        key: key of the metadata.json, which need not exist.
+        state: result of the comparison.
+        record: the record; None if there is none.
+        stored: the object, without its body; None if there is none.
+        outcome: outcome of the repair; None without a repair.
     """
 
     key: str
@@ -46,12 +46,12 @@ class Finding:
     outcome: Outcome | None = None
 
     @property
-    def needs_a_look(self) -> bool:
-        """Whether something is wrong that was not repaired."""
+    def needs_attention(self) -> bool:
+        """Whether there is a difference that was not repaired."""
         return self.outcome is None and self.state not in {State.CURRENT, State.UNSETTLED, State.INCOMPLETE}
 
     def as_json(self) -> dict[str, JSON]:
-        """The finding for programs; what is absent is null."""
+        """Return the finding as JSON; an absent value is null."""
         return {
             "key": self.key,
             "state": self.state.value,
@@ -65,7 +65,7 @@ class Finding:
 
 
 def compare(record: RecordState | None, stored: StoredObject | None) -> State:
-    """The state of a run, if what is in the bucket was read after what is in the table."""
+    """Return the result of comparing a record with an object that was read after it."""
     if record is None:
         return State.MISSING if stored else State.INCOMPLETE
     if stored is None:
@@ -76,22 +76,22 @@ def compare(record: RecordState | None, stored: StoredObject | None) -> State:
 
 
 class Comparison:
-    """Compares one run at a time. Safe beside live events, and to share between threads.
+    """The comparison of one run at a time; safe beside live events, and to share between threads.
 
-    Every method raises `UploadFailedError` if AWS refuses or does not answer.
+    Every method raises `UploadFailedError` if AWS refuses a call or does not answer.
     """
 
     def __init__(
         self, bucket: str, s3: S3, table: RunTable, recorder: Recorder | None = None, *, quick: bool = False
     ) -> None:
-        """Prepares it.
+        """Make a comparison.
 
         Args:
-            bucket: of runs.
-            s3: where it is.
-            table: of the records.
-            recorder: to repair with; None to leave all as it is.
-            quick: whether to take a run that is in both for current.
+            bucket: bucket of runs.
+            s3: S3, where the bucket is.
+            table: table of records.
+            recorder: recorder that repairs; None to change nothing.
+            quick: whether to take a run that is on both sides as current.
         """
         self._bucket = bucket
         self._s3 = s3
@@ -100,10 +100,10 @@ class Comparison:
         self._quick = quick
 
     def inspect(self, location: RunLocation) -> Finding:
-        """Look at a location, and repair a record that is missing, outdated or not settled.
+        """Compare a run, and repair a record that is missing, outdated or not settled.
 
-        One HEAD shows most runs to be current. What it does not is looked at again, on both
-        sides, since it may have been uploaded or recorded meanwhile.
+        One HEAD request shows most runs to be current. Any other is read again on both sides, since it
+        may have been uploaded or recorded meanwhile.
         """
         run = parse_key(location.key)
         if run is None:
@@ -124,7 +124,7 @@ class Comparison:
         return replace(finding, outcome=outcome)
 
     def look(self, run: Run) -> Finding:
-        """The run as of now. The object is read after the record, so it is never the older one."""
+        """Compare a run as of now. The object is read after the record, so it is never the older one."""
         key = run.prefix + DOCUMENT
         record = self._table.get(run)
         stored = self._s3.head_object(self._bucket, key)

@@ -1,4 +1,4 @@
-"""Many waits for the network at once."""
+"""Concurrent calls over the network, with their results in order."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -12,9 +12,10 @@ WORKERS = 32
 
 
 def map_in_order(function: Callable[[Given], Returned], items: Iterable[Given]) -> Generator[tuple[Given, Returned]]:
-    """Each item with its result, in order, from `WORKERS` threads; a few items are taken ahead.
+    """Call a function for each item in `WORKERS` threads, and yield each item with its result, in order.
 
-    Closing it cancels what has not begun, and waits for what has.
+    Items are taken a little ahead of the results. Closing the generator cancels the calls that have
+    not begun, and waits for the others.
     """
     pool = ThreadPoolExecutor(WORKERS)
     waiting: deque[tuple[Given, Future[Returned]]] = deque()

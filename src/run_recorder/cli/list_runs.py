@@ -1,4 +1,4 @@
-"""`list`: an organisation's records, newest first."""
+"""`list`: the records of an organisation, newest first."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,8 @@ from itertools import islice
 
 import click
 
-from run_recorder.cli.command import Command, json_option, of_stack
-from run_recorder.cli.output import echo_json, echo_table
+from run_recorder.cli.command import Command, json_lines_option, organisation_argument, stack_options
+from run_recorder.cli.output import echo_json, echo_table, printable
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome
@@ -36,20 +36,25 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
         return None
     recorded_at, slash, run_id = value.partition("/")
     if not (recorded_at and slash and run_id):
-        raise click.BadParameter("expected what the page before told")
+        raise click.BadParameter("expected TIME/RUN, as printed after the previous page")
     return recorded_at, run_id
 
 
-@click.command("list", cls=Command, short_help="List an organisation's records, newest first.")
-@click.argument("organisation")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only those in this status.")
+@click.command("list", cls=Command, short_help="List the records of an organisation, newest first.")
+@organisation_argument
+@click.option("--status", type=click.Choice(_STATUSES), help="Only records in this status.")
 @click.option(
-    "--since", metavar="TIME", callback=_parse_since, help="Only those recorded since: ISO 8601, or an age such as 36h."
+    "--since",
+    metavar="TIME",
+    callback=_parse_since,
+    help="Only records written since then: ISO 8601, or an age such as 36h.",
 )
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many a page shows.")
-@click.option("--start-after", metavar="TIME/RUN", callback=_parse_start, help="Show the page that follows.")
-@of_stack
-@json_option
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Length of a page.")
+@click.option(
+    "--start-after", metavar="TIME/RUN", callback=_parse_start, help="Show the page that follows this record."
+)
+@stack_options
+@json_lines_option
 def list_runs(
     stack: Stack,
     *,
@@ -60,18 +65,21 @@ def list_runs(
     start_after: tuple[str, str] | None,
     as_json: bool,
 ) -> None:
-    """List the records of an ORGANISATION, the newest first.
+    """List the records of the organisation ORG, the newest first.
 
-    Reads the table's index, which follows the table within a second or so. With --status it
-    may read many records to show a few.
+    Reads the index of the table, which follows the table within a second or so. With --status, the
+    command may read many records to show a few.
     """
     found = Records(stack.table).newest(organisation, status, since, start_after, page_size=limit + 1)
     items = [{name: value["S"] for name, value in item.items()} for item in islice(found, limit + 1)]
     page = items[:limit]
-    following = f"{page[-1]['recorded_at']}/{page[-1]['run_id']}" if len(items) > limit else None
     if as_json:
-        echo_json({"runs": page, "next": following})
-        return
-    echo_table(_COLUMNS, [[item.get(name, "") for name in _COLUMNS] for item in page])
-    if following:
-        click.echo(f"more with --start-after {following}", err=True)
+        for item in page:
+            echo_json(item)
+    elif page:
+        echo_table(_COLUMNS, [[item.get(name, "") for name in _COLUMNS] for item in page])
+    if not page:
+        kind = "more records" if start_after else "records like these" if status or since else "records"
+        click.echo(f"organisation {printable(organisation)} has no {kind}", err=True)
+    if len(items) > limit:
+        click.echo(f"more with --start-after {page[-1]['recorded_at']}/{page[-1]['run_id']}", err=True)

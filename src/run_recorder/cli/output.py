@@ -1,4 +1,4 @@
-"""What commands print on standard output."""
+"""The standard output of the commands."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,12 +15,12 @@ _LONG = 10_000
 
 
 def echo_json(value: JSON) -> None:
-    """Prints a document in one line; its numbers keep every digit."""
+    """Print a JSON document on one line; its numbers keep every digit."""
     click.echo(encode(value))
 
 
 def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
-    """Prints rows under headings; to anything but a terminal in lines as long as they need."""
+    """Print rows under headings; lines are folded on a terminal only."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*[Text(printable(cell), overflow="fold") for cell in row])
@@ -31,12 +31,12 @@ def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
 
 
 def printable(text: str) -> str:
-    """A text of unknown origin, such as a key, made safe for a terminal."""
+    """Return a text of unknown origin, such as a key, in a form that is safe for a terminal."""
     return text if text.isprintable() else repr(text)
 
 
 def flatten(value: JSON, name: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a value, each with the names that lead to it, joined by dots."""
+    """Return the leaves of a value, each with the names on the path to it, joined by dots."""
     members: Mapping[Any, JSON] = {}
     if isinstance(value, dict):
         members = value

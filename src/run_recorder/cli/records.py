@@ -1,4 +1,4 @@
-"""Many records at once: whose there are, and an organisation's in two orders."""
+"""Queries of many records: the organisations, and the records of one of them in two orders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,20 +7,20 @@ from run_recorder.domain import Run
 from run_recorder.record_state import STATE_ATTRIBUTES, Item, RecordState
 from run_recorder.runs import RunTable
 
-# Greater than any id, and so the end of an organisation's records.
+# Greater than any id: the end of the records of an organisation.
 _LAST = "\U0010ffff"
 # Some of them are reserved words of DynamoDB's expressions.
 _NAMES = {f"#{name}": name for name in ("run_id", *STATE_ATTRIBUTES)}
 
 
 class Records:
-    """Reads the table of runs; every method raises `AWSCallError` as `RunTable` does."""
+    """Queries of the table; every method raises `AWSCallError` as `RunTable` does."""
 
     def __init__(self, table: RunTable) -> None:
         self._table = table
 
     def organisations(self) -> Iterator[str]:
-        """The ids of those who have records, in no order; reads one record of each.
+        """Find the ids of the organisations that have records, in no order; read one record of each.
 
         A scan takes one organisation after the other. Started after the last id that an
         organisation could have, it finds the first record of the next one:
@@ -32,15 +32,15 @@ class Records:
             start = {"ExclusiveStartKey": {**item, "run_id": {"S": _LAST}}}
 
     def in_listing_order(self, organisation_id: str, after: str = "") -> Iterator[tuple[Run, RecordState]]:
-        """An organisation's records in the order in which S3 lists the prefixes of its runs.
+        """Find the records of an organisation in the order in which S3 lists the prefixes of its runs.
 
-        The table sorts by run id, S3 by run id and the ``/`` after it: "a" stands before "a-1"
-        in the table, "a/" after "a-1/" in the listing. So an id waits here for all that begin
-        with it and go on with a character below "/".
+        The table sorts by run id, S3 by run id and the ``/`` after it: "a" is before "a-1" in the
+        table, "a/" is after "a-1/" in the listing. So an id is held back until all ids have come that
+        begin with it and continue with a character below "/".
 
         Args:
-            organisation_id: whose records.
-            after: a run id; only those that the listing has after it.
+            organisation_id: the organisation.
+            after: a run id; only the records that follow it in the listing are found.
         """
         waiting: list[tuple[Run, RecordState]] = []  # each id begins with the one before it
         for run, record in self._in_table_order(organisation_id, after):
@@ -58,14 +58,14 @@ class Records:
         start: tuple[str, str] | None = None,
         page_size: int = 100,
     ) -> Iterator[Item]:
-        """An organisation's records, newest first, as far as the index NewestRuns holds them.
+        """Find the records of an organisation, newest first, with the attributes of the index NewestRuns.
 
         Args:
-            organisation_id: whose records.
-            status: only those in this status.
-            since: only those recorded then or later, in the spelling of ``recorded_at``.
-            start: the ``recorded_at`` and ``run_id`` of a record; only those after it.
-            page_size: how many to read with one request, if all are wanted.
+            organisation_id: the organisation.
+            status: only records in this status.
+            since: only records written at this time or later, spelled as ``recorded_at`` is.
+            start: the ``recorded_at`` and ``run_id`` of a record; only the records that follow it.
+            page_size: records to read with one request, if there is no ``status``.
         """
         values = {":organisation_id": {"S": organisation_id}}
         request: dict[str, Any] = {"IndexName": "NewestRuns", "ScanIndexForward": False}
@@ -84,7 +84,7 @@ class Records:
         return self._table.find("query", KeyConditionExpression=condition, ExpressionAttributeValues=values, **request)
 
     def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, RecordState]]:
-        """The records after an id, and before them those that `in_listing_order` made wait."""
+        """Find the records after an id, and before them those that `in_listing_order` holds back."""
         for end in range(1, len(after)):
             run = Run(organisation_id, after[:end])
             if after[end] < "/" and (record := self._table.get(run)):

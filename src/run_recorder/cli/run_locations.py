@@ -1,4 +1,4 @@
-"""The runs that the bucket or the table knows: two streams in one order, merged."""
+"""The runs of the bucket and of the table: two streams in one order, merged."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -21,9 +21,9 @@ class RunLocation:
     """A key prefix under which a run may be.
 
     Attributes:
-        key: of its metadata.json, whether that is there or not.
-        listed: whether the bucket holds anything of it.
-        record: what the table holds of it.
+        key: key of the metadata.json, which need not exist.
+        listed: whether the bucket holds an object of the run.
+        record: the record; None if there is none.
     """
 
     key: str
@@ -32,7 +32,7 @@ class RunLocation:
 
     @property
     def resume_point(self) -> Run | None:
-        """The run after which a comparison can go on, whatever its ids are; None for a stray document."""
+        """The run after which a comparison can continue, with whatever ids; None for a stray document."""
         _, *ids, _ = self.key.split("/")
         return Run(*ids) if len(ids) == 2 else None
 
@@ -40,21 +40,21 @@ class RunLocation:
 def find_run_locations(
     bucket: str, s3: S3, records: Records, organisation_id: str | None = None, after: Run | None = None
 ) -> Iterator[RunLocation]:
-    """The runs in the order of their key prefixes, and documents that lie where no run can.
+    """Find the runs, in the order of their key prefixes, and the documents whose key no run can have.
 
-    Takes a LIST request a thousand runs and a thousand organisations, a Query of each
-    organisation's records, and a Scan request an organisation to find those that have
-    records only. Holds a page of each, and the ids of the organisations.
+    Takes a LIST request for each thousand runs and each thousand organisations, a Query of each
+    organisation's records, and a Scan request for each organisation, which finds organisations that
+    have records only. Holds one page of each in memory, and the ids of the organisations.
 
     Args:
-        bucket: of runs.
-        s3: where it is.
-        records: of the runs.
-        organisation_id: whose runs; None for those of all.
-        after: only what follows this run.
+        bucket: bucket of runs.
+        s3: S3, where the bucket is.
+        records: records of the runs.
+        organisation_id: organisation whose runs are found; None for all organisations.
+        after: only the runs that follow this one; None for all runs.
 
     Raises:
-        AWSCallError: AWS refuses or does not answer.
+        AWSCallError: AWS refuses a call or does not answer.
     """
     prefixes = [f"{_ROOT}{organisation_id}/"] if organisation_id else _list_organisations(bucket, s3, records)
     start = f"{_ROOT}{after.organisation_id}/" if after else ""
@@ -79,18 +79,18 @@ def _list_organisations(bucket: str, s3: S3, records: Records) -> list[str]:
 
 
 def _list_runs(bucket: str, s3: S3, prefix: str, after: str) -> Iterator[tuple[str, None]]:
-    # "0" follows "/": what is below the prefix of the run before is not listed again.
+    # "0" follows "/", so that the objects of the run before are not listed again.
     names = s3.list_level(bucket, prefix, f"{prefix}{after}0" if after else "")
     return ((name, None) for name in _without_other_files(names))
 
 
 def _recorded_runs(records: Records, prefix: str, after: str) -> Iterator[tuple[str, RecordState]]:
     run = parse_key(f"{prefix}any/{DOCUMENT}")
-    if run:  # else no record can be, and DynamoDB would refuse an empty id
+    if run:  # an organisation id outside the grammar has no records, and DynamoDB refuses an empty one
         for recorded, record in records.in_listing_order(run.organisation_id, after):
             yield recorded.prefix, record
 
 
 def _without_other_files(names: Iterable[str]) -> Iterator[str]:
-    """Prefixes, and documents that look like a run's."""
+    """Return the prefixes, and the keys that end like a run's metadata.json."""
     return (name for name in names if name.endswith(("/", f"/{DOCUMENT}")))

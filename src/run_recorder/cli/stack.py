@@ -1,4 +1,4 @@
-"""A deployed stack: its outputs, its parts, and clients to reach them."""
+"""A deployed stack: its outputs, its resources, and clients of them."""
 
 import functools
 import threading
@@ -16,30 +16,48 @@ from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 
-# An operator can wait longer than an invocation.
+# A person can wait longer than an invocation.
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, max_pool_connections=WORKERS
 )
 
 
 class StackError(RunRecorderError):
-    """There is no such stack, or it is another one's."""
+    """The stack does not exist, or it is not one of Run Recorder's."""
 
 
 class Stack:
-    """What `template.yaml` created under a name. Making one calls nothing.
+    """The resources that ``template.yaml`` created. Making one calls nothing.
 
     Attributes:
-        name: of the stack.
-        calls: how often which AWS operation was called.
+        name: of the CloudFormation stack.
+        calls: how often each AWS operation was called.
     """
 
     def __init__(
-        self, name: str, profile: str | None = None, region: str | None = None, endpoint_url: str | None = None
+        self,
+        name: str,
+        *,
+        bucket: str | None = None,
+        table: str | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
     ) -> None:
-        """Uses these; for what is None, boto3 asks the environment."""
+        """Name a stack.
+
+        Args:
+            name: of the CloudFormation stack.
+            bucket: bucket of runs; None for the stack's.
+            table: table of records; None for the stack's.
+            profile: AWS profile; None for boto3's default, as of the next two.
+            region: AWS region.
+            endpoint_url: AWS endpoint.
+        """
         self.name = name
         self.calls: Counter[str] = Counter()
+        self._bucket = bucket
+        self._table = table
         self._profile = profile
         self._region = region
         self._endpoint_url = endpoint_url
@@ -50,10 +68,10 @@ class Stack:
         return boto3.Session(profile_name=self._profile, region_name=self._region)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
-        """A new client of an AWS service."""
+        """Return a new client of an AWS service."""
         try:
             client: Any = self._session.client(service, endpoint_url=self._endpoint_url, config=_CLIENT_CONFIG)  # type: ignore[call-overload]
-        except ValueError as error:  # botocore's answer to what is no URL, and to what is no region
+        except ValueError as error:  # botocore's answer to a malformed URL or region
             raise StackError(f"{error}: check --endpoint-url and --region") from error
         client.meta.events.register("before-call", self._count)
         return client
@@ -74,35 +92,54 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def output(self, name: str) -> str:
-        """An output of the stack.
+        """Return an output of the stack.
 
         Raises:
-            StackError: there is no such stack, or it has no such output.
+            StackError: the stack does not exist, or it has no such output.
         """
         try:
             return self.outputs[name]
         except KeyError as error:
             raise StackError(
-                f"stack {self.name!r} has no output {name}: is it Run Recorder's? Then deploy it again"
+                f"stack {self.name!r} has no output {name}: name one of Run Recorder with --stack, or deploy it again"
             ) from error
 
     @functools.cached_property
     def bucket(self) -> str:
         """The bucket of runs."""
-        return self.output("RunsBucket")
+        return self._bucket or self.output("RunsBucket")
 
     @functools.cached_property
     def s3(self) -> S3:
-        """Its account's S3."""
+        """S3, where the bucket is."""
         return S3(self.client("s3"))
 
     @functools.cached_property
     def table(self) -> RunTable:
-        """The records."""
-        return RunTable(self.output("RunsTable"), self.client("dynamodb"))
+        """The table of records."""
+        return RunTable(self._table or self.output("RunsTable"), self.client("dynamodb"))
+
+    def require_own_resources(self) -> None:
+        """Check that the bucket and the table are those of the stack.
+
+        Raises:
+            StackError: they are not, or the stack does not exist.
+        """
+        own = (self.output("RunsBucket"), self.output("RunsTable"))
+        if own != (self.bucket, self.table.name):
+            raise StackError(
+                f"stack {self.name!r} has bucket {own[0]!r} and table {own[1]!r}: leave out --bucket and --table, or "
+                "name another stack with --stack"
+            )
 
     def recorder(self) -> Recorder:
-        """What the deployed function records with, under the function's own settings."""
+        """Return a recorder with the settings of the deployed function.
+
+        Raises:
+            StackError: the stack does not exist, or has another bucket or table.
+            SettingsError: the settings of the function are wrong.
+        """
+        self.require_own_resources()
         function = self.client("lambda").get_function_configuration(FunctionName=self.output("RecorderFunction"))
         environment = function["Environment"]["Variables"]
         configure = functools.partial(build_model_config, env=environment)
