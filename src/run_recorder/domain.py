@@ -1,4 +1,4 @@
-"""The values that travel between the modules: frozen, made once at the edge."""
+"""The values that the modules pass to each other: frozen, and made once, at the edge."""
 
 import enum
 import logging
@@ -11,11 +11,11 @@ JSON: TypeAlias = Any
 
 
 class Outcome(enum.StrEnum):
-    """What handling one object event did to the record.
+    """The effect of one object event on the record.
 
     Attributes:
-        metric: the CloudWatch metric that counts it.
-        log_level: of its log line, as `logging` has it.
+        metric: the CloudWatch metric that counts the outcome.
+        log_level: the level of its log line, one of `logging`'s.
     """
 
     metric: str
@@ -39,7 +39,12 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The identity of a run, as its object key states it."""
+    """The identity of a run, taken from its object key.
+
+    Attributes:
+        organisation_id: 1 to 128 characters.
+        run_id: 1 to 128 characters, unique within the organisation.
+    """
 
     organisation_id: str
     run_id: str
@@ -51,7 +56,7 @@ class Run:
 
     @property
     def prefix(self) -> str:
-        """The key prefix under which all files of the run lie."""
+        """The key prefix of all files of the run."""
         return f"runs/{self.path}"
 
 

@@ -1,4 +1,4 @@
-"""Values as DynamoDB's low-level API spells them, and what they weigh in an item."""
+"""Values as DynamoDB's low-level API spells them, and their size in an item."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from run_recorder.errors import FieldError
 # errors of a later one.
 _MAX_ACCEPTED_BYTES = 384 * 1024
 
-# Shared: they weigh next to nothing in an item, so that it may hold hundreds of thousands.
+# Shared, since an item may hold hundreds of thousands of them.
 _NULL, _TRUE, _FALSE = {"NULL": True}, {"BOOL": True}, {"BOOL": False}
 _EMPTY_TEXT: dict[str, Any] = {"S": ""}
 _EMPTY_MAP: dict[str, Any] = {"M": {}}
@@ -18,7 +18,7 @@ _EMPTY_LIST: dict[str, Any] = {"L": []}
 
 
 def serialize(value: JSON) -> dict[str, Any]:
-    """A value as DynamoDB's low-level API spells it, to be read only; numbers keep every digit."""
+    """Return a value as DynamoDB's low-level API spells it; read-only. Numbers keep every digit."""
     match value:
         case str():
             return {"S": value} if value else _EMPTY_TEXT
@@ -34,7 +34,7 @@ def serialize(value: JSON) -> dict[str, Any]:
 
 
 def measure(value: JSON) -> int:
-    """The bytes that a value takes in an item, rounded up where AWS gives no exact figure.
+    """Return the size of a value in an item in bytes, rounded up where AWS gives no exact figure.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
@@ -51,7 +51,7 @@ def measure(value: JSON) -> int:
 
 
 def check_size(accepted: JSON) -> list[FieldError]:
-    """The error of the attributes that an accepted document sets, if a record has no room for them."""
+    """Return the error of attributes that are too large for a record; no error if they fit."""
     size = measure(accepted)
     if size <= _MAX_ACCEPTED_BYTES:
         return []

@@ -1,12 +1,12 @@
-"""What can go wrong, by what the caller does about it.
+"""The errors, by the action that each asks of the caller.
 
 RunRecorderError
-├── SettingsError           fix the deployment; no event is taken
-├── UnknownEventError       not an S3 event: a person has to look at it
-├── InvalidMetadataError    reject the upload; its record says why
+├── SettingsError           correct the deployment; no event is handled until then
+├── UnknownEventError       find the sender: the event is not an S3 event
+├── InvalidMetadataError    reject the upload; its record lists the errors
 └── UploadFailedError       deliver the event again
-    ├── AWSCallError        AWS refused or did not answer
-    └── ContentionError     other writers kept changing the record
+    ├── AWSCallError        AWS refused a call or did not answer
+    └── ContentionError     other writers changed the record at each attempt
 """
 
 import re
@@ -19,14 +19,14 @@ _FILE_PATH = re.compile(r"/files/[0-9]+/(path|size)")
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault of a document.
+    """One error of a document.
 
-    Both texts are clipped to 200 bytes of valid UTF-8: whatever a document holds, its
-    errors can be stored beside the record that they must not destroy.
+    Both texts are cut to 200 bytes of valid UTF-8, so that the errors of any document fit into
+    its record.
 
     Attributes:
-        path: where, as a JSON Pointer (RFC 6901); ``""`` is the whole document.
-        message: what is wrong there and what is expected.
+        path: the place of the error, as a JSON Pointer (RFC 6901); ``""`` is the whole document.
+        message: the error, and the expected value.
     """
 
     path: str
@@ -38,7 +38,7 @@ class FieldError:
 
     @property
     def is_of_a_file(self) -> bool:
-        """Whether it is where a file that is not there, or not in the stated size, is reported."""
+        """Whether the place is that of a declared file which is missing, or has another size."""
         return _FILE_PATH.fullmatch(self.path) is not None
 
 
@@ -51,19 +51,19 @@ def _clip(text: str) -> str:
 
 
 class RunRecorderError(Exception):
-    """The base of every error that this package raises on purpose."""
+    """The base class of the errors of this package."""
 
 
 class SettingsError(RunRecorderError):
-    """Environment variables are missing or bad; the message names each of them."""
+    """Environment variables are missing or wrong; the message names each of them."""
 
 
 class UnknownEventError(RunRecorderError):
-    """The event, or one message of it, is not a form in which AWS delivers S3 events."""
+    """The event, or one message in it, has none of the forms in which AWS delivers S3 events."""
 
 
 class InvalidMetadataError(RunRecorderError):
-    """The document breaks the format; ``errors`` holds every fault that was found."""
+    """The document does not follow the format; ``errors`` holds every error that was found."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.path or 'document'}: {error.message}" for error in errors))
@@ -71,12 +71,12 @@ class InvalidMetadataError(RunRecorderError):
 
 
 class UploadFailedError(RunRecorderError):
-    """The upload is not recorded yet; handling its event again is safe and needed."""
+    """The upload is not recorded yet; its event must be handled again, which is safe."""
 
 
 class AWSCallError(UploadFailedError):
-    """An AWS operation was refused, timed out or broke off."""
+    """An AWS operation was refused, timed out, or gave an incomplete answer."""
 
 
 class ContentionError(UploadFailedError):
-    """The record changed under each of several attempts to replace it."""
+    """The record was changed by others during each of several attempts to replace it."""

@@ -1,7 +1,7 @@
-"""Events in: every envelope in which AWS names an object, to uploads.
+"""The object events in every envelope in which AWS names an object. Pure.
 
-Keys are decoded by the envelope, exactly once: S3 notifications and S3 Batch Operations
-carry them form-encoded (a space is ``+``), EventBridge carries them raw.
+The envelope decides how a key is decoded, exactly once: S3 notifications and S3 Batch Operations
+carry keys form-encoded (a space is ``+``), EventBridge carries them raw.
 
 Formats:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -25,10 +25,10 @@ class WorkItem:
     """One SQS message, or one task of S3 Batch Operations: a part of an event that succeeds or fails alone.
 
     Attributes:
-        item_id: by which its sender is told the outcome.
+        item_id: id under which its outcome is reported to SQS or S3 Batch Operations.
         uploads: the object events in it.
-        error: why there are none, although there should be.
-        log_fields: what its log lines say of it.
+        error: the reason why its object events cannot be read; None if they can.
+        log_fields: fields of its log lines.
     """
 
     item_id: str
@@ -38,7 +38,7 @@ class WorkItem:
 
 
 def is_from_sqs(event: object) -> bool:
-    """Whether Lambda's SQS event source sent this event."""
+    """Return whether Lambda's SQS event source sent this event."""
     match event:
         case {"Records": [{"eventSource": "aws:sqs"}, *_]}:
             return True
@@ -46,16 +46,16 @@ def is_from_sqs(event: object) -> bool:
 
 
 def parse_messages(event: Mapping[str, Any]) -> list[WorkItem]:
-    """The messages of an SQS event, each on its own: a bad one spoils no other.
+    """Return the messages of an SQS event; an error in one does not affect the others.
 
     Raises:
-        UnknownEventError: a record has no message id, so that it could not be reported.
+        UnknownEventError: a record has no message id, under which it could be reported.
     """
     return [_parse_message(record) for record in event["Records"]]
 
 
 def parse_tasks(event: object) -> list[WorkItem]:
-    """The tasks of an invocation by S3 Batch Operations. They say nothing of S3's order.
+    """Return the tasks of an invocation by S3 Batch Operations; they have no sequencer.
 
     Raises:
         UnknownEventError: the event is not one of S3 Batch Operations, or a task has no id.
@@ -67,7 +67,7 @@ def parse_tasks(event: object) -> list[WorkItem]:
 
 
 def parse_uploads(event: object) -> list[ObjectEvent]:
-    """The uploads named by an event that came straight from S3, SNS or EventBridge.
+    """Return the object events of an event that S3, SNS or EventBridge sent to the function directly.
 
     Raises:
         UnknownEventError: the event, or one record of it, is none of these.
@@ -196,7 +196,7 @@ def _upload(
         etag=etag.strip('"') if isinstance(etag, str) and etag else None,
         sequencer=parse_sequencer(sequencer),
     )
-    try:  # JSON can escape a lone surrogate, but neither S3 nor the log could take it
+    try:  # JSON can escape a lone surrogate, which neither S3 nor the log accepts
         f"{upload.bucket}{upload.key}{upload.version_id}".encode()
     except UnicodeEncodeError as error:
         raise UnknownEventError("a bucket, key or version that is not Unicode text") from error

@@ -1,6 +1,6 @@
-"""JSON text to values and back, exactly: no number goes through a float.
+"""JSON text to values and back, exactly: no number goes through a float. Pure.
 
-Also the place that knows which values a DynamoDB item holds without loss. Limits:
+Values that a DynamoDB item could not hold exactly are errors. Limits:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
 
@@ -16,16 +16,16 @@ from run_recorder.domain import JSON
 from run_recorder.errors import FieldError, InvalidMetadataError
 
 MAX_ERRORS = 20
-"""So many errors of a document are reported."""
+"""The number of errors of a document that are reported, at most."""
 ERRORS_SOUGHT = MAX_ERRORS + 1
-"""One more shows that there are more than are reported. A document may have more than memory can list."""
+"""The number of errors that are looked for, one more; a document may have more than memory can hold."""
 
 _MAX_DIGITS = 38
 _MAX_EXPONENT = 125
 _MIN_EXPONENT = -130
 _MAX_NAME_BYTES = 65_535
-# DynamoDB counts the attribute itself as level 1. What the record keeps of a document lies
-# as deep below an attribute as it does below the document's root, if the root is level 1.
+# DynamoDB counts an attribute as level 1. A value is as deep below its attribute in the record as
+# below the root of the document, if the root is level 1.
 _MAX_LEVEL = 32
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -38,13 +38,13 @@ Fault = tuple[str, str]
 
 
 class _BadNumber(int):
-    """Stands for a number that cannot be kept; a number still to those who check types."""
+    """A number that cannot be stored; its type is still that of a number."""
 
     fault: str
 
 
 class _Repetitive(dict[str, JSON]):
-    """An object in which names occur more than once; it keeps the last value of each."""
+    """An object in which names occur more than once, with the last value of each."""
 
     __slots__ = ("repeated",)
 
@@ -52,18 +52,18 @@ class _Repetitive(dict[str, JSON]):
 
 
 def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
-    """Reads one JSON document.
+    """Read one JSON document.
 
     Args:
         text: the document; bytes are UTF-8, with or without a byte order mark.
 
     Returns:
-        The value, whole numbers as ``int``, others as ``Decimal``, and at most `ERRORS_SOUGHT`
-        errors for what the record could not hold exactly: repeated or empty names, ``NaN``
-        and ``Infinity``, numbers beyond DynamoDB's, lone surrogates, more than 32 levels.
+        The value, with whole numbers as ``int`` and others as ``Decimal``, and at most `ERRORS_SOUGHT`
+        errors of values that the record could not hold exactly: repeated or empty names, ``NaN``
+        and ``Infinity``, numbers outside DynamoDB's range, lone surrogates, more than 32 levels.
 
     Raises:
-        InvalidMetadataError: the text is not UTF-8, not JSON or nested beyond reading.
+        InvalidMetadataError: the text is not UTF-8, not JSON, or nested too deeply to be read.
     """
     try:
         decoded = text if isinstance(text, str) else text.decode().removeprefix("\ufeff")
@@ -88,8 +88,8 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
 
 
 def encode(value: JSON) -> str:
-    """Canonical JSON: names sorted by code point, no spaces, no escapes beyond those that
-    JSON needs, numbers in plain decimal notation. Equal values have equal texts.
+    """Return canonical JSON: names sorted by code point, no spaces, only the escapes that JSON
+    requires, numbers in plain decimal notation. Equal values have equal texts.
     """
     if isinstance(value, dict):
         return "{" + ",".join(f"{encode(name)}:{encode(value[name])}" for name in sorted(value)) + "}"
@@ -101,7 +101,7 @@ def encode(value: JSON) -> str:
 
 
 def pointer(token: str | int, rest: str = "") -> str:
-    """The JSON Pointer (RFC 6901) that starts with this reference token."""
+    """Return the JSON Pointer (RFC 6901) that starts with this reference token."""
     return "/" + str(token).replace("~", "~0").replace("/", "~1") + rest
 
 
@@ -124,8 +124,8 @@ def _parse_constant(text: str) -> _BadNumber:
 
 
 def _parse_number(text: str) -> int | Decimal:
-    """The number in normal form, so that equal numbers are stored, compared and hashed
-    alike, however they were written.
+    """Return a number in normal form: numbers that are equal but written differently have equal
+    texts and hashes.
     """
     if len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit():
         return int(text)
@@ -139,7 +139,7 @@ def _parse_number(text: str) -> int | Decimal:
     if len(significant) > _MAX_DIGITS:
         return _bad_number(f"a number of {len(significant)} significant digits; DynamoDB keeps {_MAX_DIGITS}")
     power = exponent.lstrip("+-").lstrip("0")
-    # An exponent so long is out of range whatever its sign, and int() may refuse to read it.
+    # A longer exponent is out of range in any case, and int() may refuse to read it.
     scale = int(exponent or 0) if len(power) < 10 else 10**9
     magnitude = scale - len(fraction) + len(digits) - 1
     if not _MIN_EXPONENT <= magnitude <= _MAX_EXPONENT:
@@ -151,18 +151,18 @@ def _parse_number(text: str) -> int | Decimal:
 
 @functools.lru_cache
 def _bad_number(fault: str) -> _BadNumber:
-    """One and the same for a fault, since a document may consist of them."""
+    """Return the one object for an error, since a document may hold a great many of them."""
     number = _BadNumber()
     number.fault = fault
     return number
 
 
 def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> Iterator[Fault]:
-    """The faults of a value that is of none of the faultless types, one by one: a document
-    may have more of them than there is memory to list them all.
+    """Yield the errors of a value whose type can have errors, one by one: a document may have more
+    of them than memory can hold.
 
-    Most documents have none. So a value whose type cannot have any costs no call, and a
-    pointer is put together from its end, on the way back from a fault.
+    Most documents have none. So a value whose type cannot have errors costs no call, and a
+    pointer is built from its end, on the way back from an error.
     """
     if isinstance(value, _BadNumber):
         yield "", value.fault

@@ -1,8 +1,7 @@
-"""The part of JSON Schema 2020-12 that ``metadata.schema.json`` uses, with every error at once.
+"""The part of JSON Schema 2020-12 that ``metadata.schema.json`` uses, with all errors at once. Pure.
 
-A dozen keywords do not pay for a validator of 15 MB or of 200 ms at each cold start, and
-the small ones stop at the first error. A keyword that is not known here raises KeyError:
-none is ever skipped.
+A library would cost 15 MB in the package or 200 ms at each cold start, or stop at the first error.
+A keyword that is not implemented here raises KeyError, so that none is skipped.
 
 https://json-schema.org/draft/2020-12/json-schema-validation
 """
@@ -22,6 +21,7 @@ Schema = Mapping[str, Any]
 _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
+# The first match counts: to Python a Boolean is an integer, and to JSON Schema 1.0 is one.
 _TYPES: dict[str, Callable[[JSON], bool]] = {
     "a string": lambda value: isinstance(value, str),
     "an object": lambda value: isinstance(value, dict),
@@ -35,7 +35,7 @@ _TYPE_NAMES = {"string": "a string", "object": "an object", "array": "an array",
 
 
 def find_faults(schema: Schema, value: JSON) -> list[Fault]:
-    """Return at most `ERRORS_SOUGHT` faults of a value: where, as a pointer relative to it, and what is expected."""
+    """Return at most `ERRORS_SOUGHT` errors of a value: the place, as a pointer relative to it, and the message."""
     faults = (fault for keyword, argument in schema.items() for fault in _KEYWORDS[keyword](argument, value))
     return list(islice(faults, ERRORS_SOUGHT))
 
@@ -70,7 +70,7 @@ def _max_length(limit: int, value: JSON) -> Iterable[Fault]:
 
 
 def _pattern(expression: str, value: JSON) -> Iterable[Fault]:
-    # JSON Schema means ECMA-262, where "$" is the very end, not also before a last newline.
+    # "$" of ECMA-262, which JSON Schema uses, does not match before a trailing newline.
     is_other = isinstance(value, str) and not re.search(expression.replace("$", r"\Z"), value)
     return _fault(f"expected text that matches {expression}") if is_other else ()
 

@@ -1,4 +1,4 @@
-"""What a key says of a run, and what a sequencer says of the order of a key's uploads."""
+"""The grammar of object keys and of sequencers. Pure."""
 
 import re
 
@@ -10,16 +10,16 @@ _SEQUENCER = re.compile(r"[0-9A-Fa-f]{1,32}")
 
 
 def parse_key(key: str) -> Run | None:
-    """The run that a decoded object key completes; None for any other key."""
+    """Return the run whose metadata.json a decoded object key names; None for any other key."""
     match = _METADATA_KEY.fullmatch(key)
     return Run(match[1], match[2]) if match else None
 
 
 def parse_sequencer(value: object) -> str | None:
-    """S3's sequencer in the one spelling whose string order is its integer order.
+    """Return S3's sequencer in upper case, padded to 32 digits; None if it is not hexadecimal.
 
-    The AWS pages disagree on how sequencers of different lengths compare. Their digits
-    are a clock, so only comparison as integers, padding on the left, is right.
+    The order of these texts is the order of the integers. AWS's pages contradict each other on the order
+    of sequencers of different lengths, but the digits are a time, which only compares as an integer.
     """
     if isinstance(value, str) and _SEQUENCER.fullmatch(value):
         return value.upper().zfill(32)

@@ -1,6 +1,7 @@
 """Documents, valid and not."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,6 +49,22 @@ def test_every_field_is_optional(run: Run) -> None:
 
 def test_unknown_fields_are_allowed(run: Run) -> None:
     assert parse(run, {"comment": {"any": "thing"}}) == (Metadata(), [])
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("/name", lambda text: {"name": text}),
+        ("/created_by", lambda text: {"created_by": text}),
+        ("/model/name", lambda text: {"model": {"name": text}}),
+        ("/model/version", lambda text: {"model": {"name": "m", "version": text}}),
+    ],
+)
+def test_texts_have_1_to_256_characters(run: Run, path: str, document: Callable[[str], Any]) -> None:
+    for length in (1, 256):
+        assert parse(run, document("x" * length))[1] == []
+    assert parse(run, document(""))[1] == [FieldError(path, "expected at least 1 character")]
+    assert parse(run, document("x" * 257))[1] == [FieldError(path, "expected at most 256 characters, found 257")]
 
 
 @pytest.mark.parametrize("document", [[], "text", 1, None, True])
