@@ -33,8 +33,8 @@ def build(python: Path, work: Path) -> dict[str, Path]:
     folders |= {"tutorial": work / "usual" / "tutorial", "floor": work / "floor"}
     shutil.copytree(folders["default"], folders["floor"])
     shutil.copy(_HERE / "floor.py", folders["floor"])
-    compile_all = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", folders["floor"]]
-    subprocess.run(compile_all, check=True)  # noqa: S603
+    compile_all = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([python, *compile_all, folders["floor"]], check=True)  # noqa: S603
     for folder in folders.values():
         for path in folder.rglob("*"):
             os.utime(path, (_1980, _1980))

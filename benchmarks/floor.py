@@ -51,7 +51,7 @@ RECORD: dict[str, Any] = {
     "tags": {"M": {"assay": {"S": "A-12"}, "site": {"S": "lab-2"}}},
     "recorded_at": {"S": "2026-11-20T08:30:01.400602Z"},
 }
-_UPDATE = {
+_UPDATE: dict[str, Any] = {
     "UpdateExpression": "SET "
     + ", ".join(f"#{name} = :{name}" for name in RECORD)
     + ", #first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at) REMOVE #errors, #errors_truncated",

@@ -57,7 +57,9 @@ class Bench:
         event = make_event("small", 1)
 
         def probe(name: str) -> Figures:
-            return self._probe(name, url, measure="start", handler=_HANDLERS.get(name, _OURS), event=event)
+            handler = _HANDLERS.get(name, _OURS)
+            figures: Figures = self._probe(name, url, measure="start", handler=handler, event=event)
+            return figures
 
         figures = self._by_turns(["ours", "default", "tutorial", "floor"], probe)
         return {phase: {name: figures[name][phase] * 1000 for name in figures} for phase in ("ready", "first")}
@@ -85,7 +87,8 @@ class Bench:
         idle, event = make_event("small", 1), make_event(document, 10)
 
         def probe(name: str) -> Figures:
-            return self._probe(name, url, measure="grow", handler=_OURS, idle=idle, event=event)
+            figures: Figures = self._probe(name, url, measure="grow", handler=_OURS, idle=idle, event=event)
+            return figures
 
         (figures,) = self._by_turns(["ours"], probe).values()
         return {name: value / 2**20 for name, value in figures.items()}

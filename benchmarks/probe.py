@@ -81,6 +81,7 @@ def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str,
 
 if __name__ == "__main__":
     task = json.load(sys.stdin)
-    figures = {"start": start, "repeat": repeat, "grow": grow}[task.pop("measure")](**task)
+    measures: dict[str, Callable[..., object]] = {"start": start, "repeat": repeat, "grow": grow}
+    figures = measures[task.pop("measure")](**task)
     print(json.dumps(figures), file=sys.stderr, flush=True)
     os._exit(0)  # what a handler does at the end of its process is not measured

@@ -67,7 +67,7 @@ def _build(python: Path, folder: Path, url: str) -> Invoke:
     variables["Parameters"]["AWS_ENDPOINT_URL"] = url.replace("127.0.0.1", "host.docker.internal")
     (folder / "variables.json").write_text(json.dumps(variables))
     # SAM CLI looks for its configuration beside the template, which is not at the top of this project here.
-    options = ["--config-file", ROOT / "samconfig.toml", "--template", folder / "template.yaml"]
+    options: list[str | Path] = ["--config-file", ROOT / "samconfig.toml", "--template", folder / "template.yaml"]
     options += ["--env-vars", folder / "variables.json", *overrides]
 
     def invoke(function: str, event: Path) -> dict[str, Any]:
@@ -83,5 +83,5 @@ def _build(python: Path, folder: Path, url: str) -> Invoke:
 
 def _has_engine() -> bool:
     """Return whether SAM CLI finds a container engine that answers."""
-    command = [SAM / "bin" / "python", "-c", _FIND_ENGINE]
+    command: list[str | Path] = [SAM / "bin" / "python", "-c", _FIND_ENGINE]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603

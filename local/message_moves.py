@@ -17,7 +17,7 @@ def _start(self: SQSResponse) -> ActionResult:
     while messages := backend.receive_message(source, 10, 0, 60, ["All"]):
         for message in messages:
             backend.send_message(destination, message.body, message_attributes=message.message_attributes)
-            backend.delete_message(source, message.receipt_handle)
+            backend.delete_message(source, message.receipt_handle or "")
         moved += len(messages)
     task = {
         "SourceArn": source_arn,
@@ -44,5 +44,5 @@ def _tasks_of(backend: SQSBackend) -> list[dict[str, Any]]:
 
 def install() -> None:
     """Gives moto's SQS both operations."""
-    SQSResponse.start_message_move_task = _start
-    SQSResponse.list_message_move_tasks = _list
+    SQSResponse.start_message_move_task = _start  # type: ignore[attr-defined]
+    SQSResponse.list_message_move_tasks = _list  # type: ignore[attr-defined]

@@ -17,10 +17,11 @@ ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm6
 
 def find_python() -> Path | None:
     """Lambda's Python: from PATH or among pyenv's versions, whose shims may refuse to run it."""
-    candidates = [shutil.which("python3.13"), *sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"))]
-    for candidate in filter(None, candidates):
+    on_path = shutil.which("python3.13")
+    installed = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"))
+    for candidate in [Path(on_path), *installed] if on_path else installed:
         if subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:  # noqa: S603
-            return Path(candidate)
+            return candidate
     return None
 
 

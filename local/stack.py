@@ -25,7 +25,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 
 @functools.cache
 def _client(service: str, endpoint_url: str | None) -> Any:  # noqa: ANN401 - the clients' types differ
-    return boto3.client(
+    return boto3.client(  # type: ignore[call-overload]
         service,
         region_name=REGION,
         endpoint_url=endpoint_url,
@@ -87,7 +87,9 @@ class LocalStack:
 
     def upload(self, key: str, body: bytes) -> str | None:
         """Puts an object into the bucket of runs; returns its version."""
-        return self.s3.put_object(Bucket=self.outputs["RunsBucket"], Key=key, Body=body).get("VersionId")
+        uploaded = self.s3.put_object(Bucket=self.outputs["RunsBucket"], Key=key, Body=body)
+        version_id: str | None = uploaded.get("VersionId")
+        return version_id
 
     def upload_tree(self, folder: Path) -> list[str]:
         """Uploads the files below a folder as a producer does, metadata.json last; returns the keys."""

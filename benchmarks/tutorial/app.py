@@ -47,7 +47,7 @@ class Metadata(BaseModel):
     tags: dict[str, str] = Field(default={}, max_length=50)
 
 
-@idempotent_function(
+@idempotent_function(  # type: ignore[untyped-decorator]
     data_keyword_argument="record",
     config=idempotency,
     persistence_store=DynamoDBPersistenceLayer(table_name="idempotency"),

@@ -139,7 +139,9 @@ def test_signal_that_interrupts_another_thread_ends_serve(tmp_path: Path) -> Non
         assert process.wait(timeout=120) == 0
 
 
-@pytest.mark.parametrize("module", ["run_recorder.errors", "moto.server", "samtranslator.parser.parser", "local.stack"])
+@pytest.mark.parametrize(
+    "module", ["run_recorder.errors", "moto.moto_server.werkzeug_app", "samtranslator.parser.parser", "local.stack"]
+)
 def test_signal_ends_serve_while_it_imports_a_module(module: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
