@@ -1,4 +1,4 @@
-"""Measures the function as it is deployed; `make bench`. Needs Lambda's Python, no AWS account."""
+"""Measure the function as it is deployed: `make bench`. Needs Lambda's Python; needs no AWS account."""
 
 import json
 import platform
@@ -15,25 +15,25 @@ from benchmarks.server import serve
 from local.sam import find_python
 
 _NOTES = [
-    "ours: a plain `sam build`. default build: the same code by SAM's own builder for Python. tutorial: "
-    "benchmarks/tutorial, by SAM's own builder. floor: boto3 with its two clients and one GetObject, bytecode and all.",
-    "start: user and system time of a new process, its interpreter included; folders have the timestamps of SAM's zips "
-    "and no bytecode is written, as in /var/task. Through the first event: an SQS batch of one.",
-    "run: CPU time of all threads of a warm process, a run of a batch; the bare calls are GetObject and UpdateItem "
-    "with the same item, in the same process, by turns with the handler.",
-    f"batch: wall time in a warm process, each call to AWS answered after {LATENCY * 1000:.0f} ms.",
-    "memory: peak resident memory of a process after a batch of 10 documents of 1 MiB, beside 1.5 x what it is when "
-    "idle + 64 MB. readings: an instrument's. nested, empties: the shapes found "
-    "that take the most, one while it is read, the other, a record of 340,000 empty strings, while it is written.",
-    "All talk to the same local server of canned answers, over HTTP. Medians; the handlers take turns.",
+    "ours: a plain `sam build`. default build: the same code, built by SAM's own builder for Python. tutorial: "
+    "benchmarks/tutorial, built by SAM's own builder. floor: boto3 with its two clients and one GetObject, with bytecode.",
+    "start: user and system time of a new process, including its interpreter; the folders have the timestamps of SAM's "
+    "zips, and no bytecode is written, as in /var/task. Through the first event: an SQS batch of one.",
+    "run: CPU time of all threads of a warm process for each run of a batch; the bare calls are GetObject and "
+    "UpdateItem with the same item, in the same process, alternating with the handler.",
+    f"batch: wall time in a warm process; each AWS call is answered after {LATENCY * 1000:.0f} ms.",
+    "memory: peak resident memory of a process after a batch of 10 documents of 1 MiB, compared with 1.5 x its idle "
+    "memory + 64 MB. readings: data of an instrument. nested, empties: the documents that need the most memory of all "
+    "that were tried, the first while it is read, the second, a record of 340,000 empty strings, while it is written.",
+    "All handlers call the same local HTTP server, which gives prepared answers. Medians; the handlers alternate.",
 ]
 
 
 @click.command()
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the figures here.")
-@click.option("--rounds", default=5, show_default=True, help="Processes that each median is made of.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures to this file.")
+@click.option("--rounds", default=5, show_default=True, help="Processes for each median.")
 def main(file: Path | None, rounds: int) -> None:
-    """Build, measure, print. Fails if a limit is not kept."""
+    """Build, measure and print; exit with 1 if a limit is exceeded."""
     python = find_python()
     if python is None:
         raise click.ClickException("python3.13, Lambda's, is neither on the PATH nor among pyenv's versions")
@@ -84,7 +84,7 @@ def _run(bench: Bench, url: str) -> list[Row]:
 
 def _grow(bench: Bench, url: str) -> list[Row]:
     rows = []
-    # No limit for a record that is made to be large, of nothing.
+    # No limit for a record that is large on purpose.
     for document, name, limit in [("large", "readings", 1), ("nested", "nested", 1), ("empties", "empties", None)]:
         memory = bench.grow(url, document)
         rows.append(Row(f"memory, {name}", "MB", memory["peak"], "1.5 x idle + 64", 1.5 * memory["idle"] + 64, limit))

@@ -1,4 +1,4 @@
-"""The packages that are compared, as SAM builds them: a folder each, with the timestamps of SAM's zips."""
+"""The packages that are compared, as SAM builds them, each in a folder with the timestamps of SAM's zips."""
 
 import json
 import os
@@ -13,12 +13,12 @@ _1980 = 315_532_800
 
 
 def build(python: Path, work: Path) -> dict[str, Path]:
-    """Builds into ``work``.
+    """Build the packages in ``work``.
 
     Returns:
-        ``ours``: a plain `sam build`. ``default``: the same code by SAM's own builder for
-        Python. ``tutorial``: the tutorials' handler, likewise. ``floor``: boto3 as pip installs
-        it, all of it, with bytecode.
+        ``ours``: a plain `sam build`. ``default``: the same code, built by SAM's own builder for
+        Python. ``tutorial``: the handler built from the tutorials, likewise. ``floor``: the whole of boto3 as
+        pip installs it, with bytecode.
     """
     run_sam(python, "build", "--build-dir", work / "sam", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
     for package in ("handler", "run_recorder"):

@@ -1,4 +1,4 @@
-"""The events and the documents that the handlers are given."""
+"""The events and the documents for the handlers."""
 
 import json
 import uuid
@@ -19,20 +19,20 @@ _MEGABYTE = 1_048_576
 
 
 def _large(unit: str) -> bytes:
-    """A valid document of a full mebibyte: an unknown field that repeats ``unit``."""
+    """Return a valid document of one mebibyte with an unknown field that repeats ``unit``."""
     document = json.dumps(_SMALL)[:-1] + ', "extra": [' + unit
     times = (_MEGABYTE - len(document) - 2) // (len(unit) + 1)
     return (document + ("," + unit) * times + "]}").ljust(_MEGABYTE).encode()
 
 
-# By the name that the id of a run starts with.
+# The id of a run begins with one of the names.
 DOCUMENTS = {
     "small": json.dumps(_SMALL).encode(),
-    # An instrument's readings, one after the other.
+    # The readings of an instrument.
     "large": _large(json.dumps({"well": "A1", "cycle": 17, "red": 0.0317, "green": 12.25, "flag": "ok"})),
-    # Takes the most memory of all shapes that were tried, while it is read. It is rejected.
+    # Needs the most memory of all shapes that were tried, while it is read. It is rejected.
     "nested": _large("[" * 500 + "]" * 500),
-    # Takes the most while it is written: it fills the record, a byte each. It is accepted.
+    # Needs the most memory while it is written: it fills the record, one byte at a time. It is accepted.
     "empties": json.dumps(_SMALL | {"parameters": {"empties": [""] * 340_000}}, separators=(",", ":"))
     .ljust(_MEGABYTE)
     .encode(),
@@ -40,7 +40,7 @@ DOCUMENTS = {
 
 
 def make_event(document: str, count: int) -> dict[str, Any]:
-    """An SQS event of ``count`` S3 notifications, each of another run with this document."""
+    """Return an SQS event of ``count`` S3 notifications, each for another run with this document."""
     return {"Records": [_message(f"{document}-{index}") for index in range(count)]}
 
 

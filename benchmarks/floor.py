@@ -1,5 +1,5 @@
-"""What recording a run cannot do without: one read and one write of boto3's, of what the
-function reads and writes, and nothing else. Its record is made beforehand.
+"""The least work that records a run: one read and one write with boto3, of the same object and item as
+the function's. The item is prepared beforehand.
 """
 
 import json
@@ -65,13 +65,13 @@ _UPDATE: dict[str, Any] = {
 
 
 def read(event: dict[str, Any], _context: object) -> None:
-    """Reads the object that each message names."""
+    """Read the object that each message names."""
     for record in event["Records"]:
         _read(record)
 
 
 def record(event: dict[str, Any], _context: object) -> None:
-    """Reads the object that each message names, and writes the record."""
+    """Read the object that each message names, and write the record."""
     for message in event["Records"]:
         _, organisation_id, run_id, _ = _read(message).split("/")
         key = {"organisation_id": {"S": organisation_id}, "run_id": {"S": run_id}}

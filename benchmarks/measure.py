@@ -1,4 +1,4 @@
-"""The measurements: each in processes of their own, the packages by turns, medians of several."""
+"""The measurements, each in processes of its own; the packages alternate, and the results are medians."""
 
 import json
 import statistics
@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.documents import BUCKET, make_event
 
 LATENCY = 0.15
-"""Seconds that each call takes when batches are timed; dwarfs the server's own work."""
+"""Seconds that each call takes when batches are timed, far more than the server's own work."""
 
 Figures = dict[str, float]
 
@@ -24,7 +24,7 @@ _ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_LAMBDA_FUNCTION_NAME": "recorder",
-    # As in Lambda, where handlers get ready at import.
+    # As in Lambda, where the handler connects at import.
     "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
     "DEVELOPMENT": "false",
     "RUNS_BUCKET": BUCKET,
@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 
 
 class Bench:
-    """Measures packages, by name as `builds.build` gives them, with Lambda's Python."""
+    """Measurements of the packages that `builds.build` returns, with Lambda's Python."""
 
     def __init__(self, python: Path, packages: Mapping[str, Path], rounds: int) -> None:
         self._python = python
@@ -46,14 +46,14 @@ class Bench:
         self._rounds = rounds
 
     def size(self) -> Figures:
-        """The megabytes of each package, unzipped."""
+        """Return the size of each package, unzipped, in megabytes."""
         return {
             name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
             for name, folder in self._packages.items()
         }
 
     def start(self, url: str) -> dict[str, Figures]:
-        """CPU milliseconds of a new process: until it is ready, and through its first event."""
+        """Return the CPU milliseconds of a new process: until it is ready, and through its first event."""
         event = make_event("small", 1)
 
         def probe(name: str) -> Figures:
@@ -61,11 +61,11 @@ class Bench:
             figures: Figures = self._probe(name, url, measure="start", handler=handler, event=event)
             return figures
 
-        figures = self._by_turns(["ours", "default", "tutorial", "floor"], probe)
+        figures = self._alternate(["ours", "default", "tutorial", "floor"], probe)
         return {phase: {name: figures[name][phase] * 1000 for name in figures} for phase in ("ready", "first")}
 
     def run(self, url: str, batch: int) -> dict[str, Figures]:
-        """CPU milliseconds a run in a warm process: of the handler, and of the bare calls there."""
+        """Return the CPU milliseconds for each run in a warm process: of the handler, and of the bare calls."""
         events = [make_event("small", batch) for _ in range(200 // batch)]
 
         def probe(name: str) -> Figures:
@@ -73,28 +73,28 @@ class Bench:
             taken = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="process_time")
             return {"handler": taken[0] / batch * 1000, "bare": taken[1] / batch * 1000}
 
-        return self._by_turns(["ours", "tutorial"], probe)
+        return self._alternate(["ours", "tutorial"], probe)
 
     def batch(self, url: str, name: str, count: int) -> float:
-        """Seconds that a batch takes in a warm process, with `LATENCY`."""
+        """Return the seconds that a batch takes in a warm process, with `LATENCY`."""
         events = [make_event("small", count) for _ in range(4)]
         handlers = [_HANDLERS.get(name, _OURS)]
         taken = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="monotonic")
         return float(taken[0])
 
     def grow(self, url: str, document: str) -> Figures:
-        """Megabytes of peak resident memory: idle, and after a batch of 10 such documents."""
+        """Return the peak resident memory in megabytes: idle, and after a batch of 10 such documents."""
         idle, event = make_event("small", 1), make_event(document, 10)
 
         def probe(name: str) -> Figures:
             figures: Figures = self._probe(name, url, measure="grow", handler=_OURS, idle=idle, event=event)
             return figures
 
-        (figures,) = self._by_turns(["ours"], probe).values()
+        (figures,) = self._alternate(["ours"], probe).values()
         return {name: value / 2**20 for name, value in figures.items()}
 
-    def _by_turns(self, names: list[str], probe: Callable[[str], Figures]) -> dict[str, Figures]:
-        """The medians of all rounds; each round goes the other way round than the last."""
+    def _alternate(self, names: list[str], probe: Callable[[str], Figures]) -> dict[str, Figures]:
+        """Return the medians of all rounds; each round reverses the order of the packages."""
         found: dict[str, list[Figures]] = {name: [] for name in names}
         for turn in range(self._rounds):
             for name in names[:: -1 if turn % 2 else 1]:

@@ -1,6 +1,6 @@
-"""Measures a handler from inside a process of its own, which has its package on the path.
+"""Measure a handler in a process of its own, with its package on the path.
 
-As few imports as can be, for they are measured, too. Takes what to measure as JSON, prints
+Imports little, since imports are measured too. Reads the task as JSON from standard input, and prints
 the figures as JSON. A handler is named ``module:function``.
 """
 
@@ -17,7 +17,7 @@ Handler = Callable[[dict[str, Any], object], Any]
 
 
 class Context:
-    """As much of Lambda's context as handlers ask for."""
+    """The part of Lambda's context that the handlers use."""
 
     function_name = "recorder"
     memory_limit_in_mb = 512
@@ -25,12 +25,12 @@ class Context:
     aws_request_id = "5c24a0c6-4a1c-4a0b-8d1f-1e5f3f0f6b5e"
 
     def get_remaining_time_in_millis(self) -> int:
-        """A minute."""
+        """Return one minute."""
         return 60_000
 
 
 def load(name: str) -> Handler:
-    """The handler of this name, which must not fail: a failure would look fast."""
+    """Return the handler of this name; it raises an error for a failed message, which would look fast."""
     module, _, function = name.partition(":")
     handler: Handler = getattr(importlib.import_module(module), function)
 
@@ -43,8 +43,8 @@ def load(name: str) -> Handler:
 
 
 def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
-    """CPU seconds of this process, the interpreter's own start included: until it could take an
-    event, and through its first.
+    """Return the CPU seconds of this process, including the start of the interpreter: until it is ready
+    for an event, and through its first event.
     """
     handle = load(handler)
     ready = time.process_time()
@@ -53,8 +53,8 @@ def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
 
 
 def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[float]:
-    """The median seconds that each handler takes for an event, by ``clock`` of the module
-    ``time``, all in this process. They take turns; the first event of each is left out.
+    """Return the median seconds of each handler for an event, by ``clock`` of the module ``time``, all
+    in this process. The handlers alternate; the first event of each is left out.
     """
     now = getattr(time, clock)
     loaded = [load(handler) for handler in handlers]
@@ -68,8 +68,8 @@ def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> lis
 
 
 def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:
-    """The peak of this process' resident memory in bytes: when idle after an event, and after
-    the one to be measured.
+    """Return the peak resident memory of this process in bytes: idle after an event, and after the
+    measured event.
     """
     unit = 1 if sys.platform == "darwin" else 1024
     handle = load(handler)

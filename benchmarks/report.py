@@ -1,4 +1,4 @@
-"""The figures side by side, and the limits that they are to keep."""
+"""The table of the figures, with their limits."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +9,16 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A figure beside another; ``limit`` is the highest ratio that it may have, if there is one."""
+    """A figure compared with another.
+
+    Attributes:
+        what: the measurement.
+        unit: of both figures.
+        ours: our figure.
+        beside: the name of the other figure.
+        other: the other figure.
+        limit: the highest ratio allowed; None for no limit.
+    """
 
     what: str
     unit: str
@@ -20,7 +29,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ours to the other."""
+        """The ratio of our figure to the other."""
         return self.ours / self.other
 
     @property
@@ -30,8 +39,8 @@ class Row:
 
 
 def print_table(rows: list[Row], notes: list[str]) -> None:
-    """Prints the rows, and below them how they are measured."""
-    table = Table(title="Run Recorder, beside the least possible and beside the usual")
+    """Print the rows, and notes on the measurements below them."""
+    table = Table(title="Run Recorder, compared with bare boto3 and with a handler built from the tutorials")
     for column in ("what", "ours", "beside", "ratio", "limit", ""):
         table.add_column(column, justify="right" if column in {"ours", "ratio", "limit"} else "left")
     for row in rows:
@@ -47,5 +56,5 @@ def print_table(rows: list[Row], notes: list[str]) -> None:
 
 
 def to_json(rows: list[Row], notes: list[str]) -> dict[str, Any]:
-    """The same, for programs."""
+    """Return the table as JSON."""
     return {"rows": [asdict(row) | {"ratio": row.ratio, "kept": row.is_kept} for row in rows], "notes": notes}

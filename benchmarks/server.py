@@ -1,8 +1,8 @@
-"""As much of S3 and DynamoDB as the handlers call: canned answers, at once or after a latency.
+"""The S3 and DynamoDB calls of the handlers, with prepared answers, at once or after a latency.
 
-It stands in a process of its own, so that its work is not counted as a handler's. Whatever
-is asked, a document is read, a write succeeds, and a record was not there before. The
-document is the one that the run's id starts with: ``runs/acme/small-17/metadata.json``.
+The server is a process of its own, so that its work is not measured. Every read returns a document,
+and every write succeeds on a new record. The begin of the run id selects the document:
+``runs/acme/small-17/metadata.json``.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _REQUEST_ID = b"x-amzn-requestid: 4442587FB7D0A2F9\r\nx-amz-request-id: 4442587F
 
 
 class _Server(asyncio.Protocol):
-    """One connection, kept alive; requests come one after the other."""
+    """A connection that is kept alive, with one request after the other."""
 
     def __init__(self, answers: dict[str, bytes], latency: float) -> None:
         self._answers = answers
@@ -29,7 +29,7 @@ class _Server(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for mypy: that is what TCP gives
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for mypy: TCP has this type
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +82,7 @@ def _run(latency: float, port: Connection) -> None:
 
 @contextmanager
 def serve(latency: float = 0) -> Iterator[str]:
-    """Serves while the context lasts, each answer after ``latency`` seconds; yields the URL."""
+    """Serve while the context lasts, each answer after ``latency`` seconds; yield the URL."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(latency, sender), daemon=True)
     process.start()

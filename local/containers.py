@@ -59,7 +59,7 @@ def compare(stack: LocalStack, invoke: Invoke) -> int:
 
 
 def _build(python: Path, folder: Path, url: str) -> Invoke:
-    """Build the functions and return what runs them in containers, against the stack at this URL."""
+    """Build the functions, and return a function that runs them in containers with the stack at this URL."""
     overrides = ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     show.step("sam build")
     run_sam(python, "build", "--build-dir", folder, *overrides)

@@ -1,4 +1,4 @@
-"""A sample event, handed to the function that AWS would hand it to."""
+"""`invoke`: hand a sample event to the function that AWS would invoke with it."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from run_recorder.errors import RunRecorderError
 
 
 def invoke(file: Path) -> int:
-    """Show what the function answers to an event, with the sample objects in the bucket, and its records.
+    """Show the answer of the function to an event, with the sample objects in the bucket, and the records.
 
     Returns:
         The exit status: 1 if the file is no event or the function raised.

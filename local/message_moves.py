@@ -1,4 +1,4 @@
-"""Message move tasks, which moto's SQS lacks. Here all messages move when the task starts."""
+"""Message move tasks, which moto's SQS lacks. All messages move when the task starts."""
 
 import time
 import uuid
@@ -37,12 +37,12 @@ def _list(self: SQSResponse) -> ActionResult:
 
 
 def _tasks_of(backend: SQSBackend) -> list[dict[str, Any]]:
-    """The backend's tasks, the latest first; it forgets them, like its queues, when moto resets it."""
+    """Return the tasks of the backend, the latest first; moto's reset deletes them, as it deletes queues."""
     tasks: list[dict[str, Any]] = backend.__dict__.setdefault("message_move_tasks", [])
     return tasks
 
 
 def install() -> None:
-    """Gives moto's SQS both operations."""
+    """Add both operations to moto's SQS."""
     SQSResponse.start_message_move_task = _start  # type: ignore[attr-defined]
     SQSResponse.list_message_move_tasks = _list  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What moto lacks, or does too slowly or unsafely for a stack that several processes use."""
+"""Changes to moto: operations that it lacks, and operations that are slow or unsafe with several processes."""
 
 import functools
 import threading
@@ -15,15 +15,15 @@ from local import message_moves
 def install() -> None:
     """Change moto in this process."""
     message_moves.install()
-    # In DynamoDB an operation on one item is atomic. In moto, threads see, and write over, items that another thread
-    # has created and not yet filled.
+    # In DynamoDB an operation on one item is atomic. In moto, a thread may read, or overwrite, an item that another
+    # thread has created and not yet filled.
     _exclude_each_other(DynamoDBBackend, "get_item", "put_item", "update_item", "delete_item")
-    # A deletion makes the list of messages anew: a message that is added meanwhile is lost.
+    # A deletion copies the list of messages, so that a message which is added meanwhile is lost.
     _exclude_each_other(sqs.Queue, "add_message", "delete_message")
     # Two receivers get the same message, and move it to the dead-letter queue twice. Here the second one waits.
     _exclude_each_other(sqs.SQSBackend, "receive_message")
-    # For each message that is sent or received, moto compares the times of all messages in the queue several times;
-    # its own clock makes that the most expensive part of a burst of uploads.
+    # For each message that is sent or received, moto compares the times of all messages in the queue several times,
+    # and its own clock function takes most of the time of a burst of uploads.
     sqs.unix_time_millis = lambda _=None: time.time() * 1000  # type: ignore[attr-defined, assignment]
 
 

@@ -1,4 +1,4 @@
-"""The pictures in ``docs/pictures``, drawn from what they show: the template and a real run."""
+"""The pictures in ``docs/pictures``, drawn from the template and from a real run."""
 
 import io
 import json
@@ -20,14 +20,14 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 # A dashboard's grid has 24 columns.
 _COLUMNS, _COLUMN, _ROW = 24, 42, 27
-# Of lines without a colour of their own.
+# The colours of lines that have none in the template.
 _COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
 
 _TERMINAL_WIDTH = 112
 
 
 def load_dashboard() -> dict[str, Any]:
-    """The template's dashboard; names that only a deployment knows stay as the template has them."""
+    """Return the dashboard of the template; names that CloudFormation generates stay placeholders."""
     template = translate({})
     values = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
     text = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
@@ -36,7 +36,7 @@ def load_dashboard() -> dict[str, Any]:
 
 
 def draw_dashboard(dashboard: dict[str, Any]) -> str:
-    """A dashboard's layout as SVG: each widget in its place, with its title and what it shows."""
+    """Return the layout of a dashboard as SVG: each widget in its place, with its title and its content."""
     widgets = dashboard["widgets"]
     width = _COLUMNS * _COLUMN
     height = max(widget["y"] + widget["height"] for widget in widgets) * _ROW
@@ -52,7 +52,7 @@ def draw_dashboard(dashboard: dict[str, Any]) -> str:
 
 
 def draw_terminal() -> str:
-    """What ``make run`` shows as SVG; its times and ids are replaced, so that each drawing is the same."""
+    """Return the output of ``make run`` as SVG; times and ids are replaced, so that each drawing is the same."""
     screen = _make_console()
     shown, show.console = show.console, screen
     started = datetime.now(UTC).replace(microsecond=0)
@@ -80,7 +80,7 @@ def _make_console() -> Console:
 
 
 def _settle(text: str, started: datetime) -> str:
-    """Replaces version ids, and the times since ``started``, by others in the same order."""
+    """Replace version ids, and the times since ``started``, by fixed ones in the same order."""
     versions = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
     for rank, version in enumerate(versions):
         text = text.replace(version, f"7f1c9a52-3b0e-4d6f-9c21-{rank:012}")

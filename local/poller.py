@@ -1,4 +1,4 @@
-"""A poller of the queue. As a process, it is what an execution environment of Lambda is: one invocation at a time."""
+"""A poller of the queue. A process of it works like an execution environment of Lambda: one invocation at a time."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _IDLE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """The queue that triggers the function, as the event source mapping has it."""
+    """The queue that triggers the function, with the properties of the event source mapping."""
 
     queue_url: str
     queue_arn: str

@@ -12,11 +12,11 @@ SAM = Path(sys.prefix) / "sam"
 """SAM CLI's own environment, inside the one that runs this."""
 
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
-"""This machine's, as Lambda calls it."""
+"""The architecture of this machine, as Lambda calls it."""
 
 
 def find_python() -> Path | None:
-    """Lambda's Python: from PATH or among pyenv's versions, whose shims may refuse to run it."""
+    """Return Lambda's Python, from PATH or from pyenv's versions (pyenv's shims may refuse to run it)."""
     on_path = shutil.which("python3.13")
     installed = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"))
     for candidate in [Path(on_path), *installed] if on_path else installed:

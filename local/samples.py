@@ -1,4 +1,4 @@
-"""The sample events and objects, and the stack that they are tried in."""
+"""The sample events and objects, and a stack for them."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ PARAMETERS = {
 
 
 def expected_answer(sample: Path) -> Path:
-    """Return the file of what the function answers to a sample event."""
+    """Return the file with the expected answer to a sample event."""
     return sample.with_suffix(".expected.json")
 
 
 @contextlib.contextmanager
 def local_stack(stage: str, objects: Path | None = None) -> Iterator[LocalStack]:
-    """Create the stack in this process, which gets the environment of its function."""
+    """Create the stack in this process, and give the process the environment of the function."""
     with mock_aws():
         stack = LocalStack({"Stage": stage, **PARAMETERS}, objects=objects)
         os.environ.update(stack.environment)

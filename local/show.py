@@ -1,4 +1,4 @@
-"""What a person sees of the local stack."""
+"""The output of the local stack on the terminal."""
 
 import json
 import sys

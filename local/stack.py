@@ -1,4 +1,4 @@
-"""Creates the stack in moto, in this process or in a moto server, and names its parts."""
+"""The stack in moto, in this process or in a moto server."""
 
 import functools
 import io
@@ -14,10 +14,10 @@ from local.poller import EventSource, Handler, deliver
 from local.template import CODE, REGION, translate
 
 STACK_NAME = "run-recorder"
-# Predictable, unlike a generated name, so that sam-env-vars.json can state it.
+# Not generated, so that sam-env-vars.json can state the name.
 TABLE = f"{STACK_NAME}-RunsTable"
-# moto's CloudFormation does not know these or, of the dashboard, what it refers to; nothing else
-# of the stack needs them.
+# moto's CloudFormation does not support these resources, or resources that the dashboard refers to. No other
+# resource of the stack needs them.
 _UNSUPPORTED = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Pipes::Pipe"}
 _UNSUPPORTED |= {"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
@@ -38,13 +38,13 @@ moto_repairs.install()
 
 
 def in_upload_order(folder: Path) -> list[Path]:
-    """The files below a folder as a producer uploads them: metadata.json last."""
+    """Return the files below a folder in the order of an upload: metadata.json last."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return sorted(files, key=lambda path: path.name == "metadata.json")
 
 
 class LocalStack:
-    """The stack of ``template.yaml``; its attributes are read from the created resources.
+    """The stack of ``template.yaml``; the attributes come from the created resources.
 
     Attributes:
         outputs: of the stack, by name.
@@ -86,13 +86,13 @@ class LocalStack:
             self.environment["AWS_ENDPOINT_URL"] = endpoint_url
 
     def upload(self, key: str, body: bytes) -> str | None:
-        """Puts an object into the bucket of runs; returns its version."""
+        """Put an object into the bucket of runs and return its version id."""
         uploaded = self.s3.put_object(Bucket=self.outputs["RunsBucket"], Key=key, Body=body)
         version_id: str | None = uploaded.get("VersionId")
         return version_id
 
     def upload_tree(self, folder: Path) -> list[str]:
-        """Uploads the files below a folder as a producer does, metadata.json last; returns the keys."""
+        """Upload the files below a folder, metadata.json last, and return the keys."""
         files = in_upload_order(folder)
         keys = [path.relative_to(folder).as_posix() for path in files]
         for key, path in zip(keys, files, strict=True):
@@ -104,7 +104,7 @@ class LocalStack:
         return deliver(self.sqs, self.event_source, handler)
 
     def records(self) -> list[dict[str, Any]]:
-        """The items of the table, in DynamoDB's low-level spelling, by organisation and run."""
+        """Return the items of the table, in DynamoDB's low-level spelling, sorted by organisation and run."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.outputs["RunsTable"])
         items = [item for page in pages for item in page["Items"]]
         return sorted(items, key=lambda item: (item["organisation_id"]["S"], item["run_id"]["S"]))
@@ -152,7 +152,7 @@ class LocalStack:
         )
 
     def _take_event_source(self) -> EventSource:
-        """Disable the event source mapping, which moto would serve with Docker, and return what it says."""
+        """Disable the event source mapping, which moto would serve with Docker, and return its properties."""
         url = self.outputs["UploadsQueue"]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         functions = self._client("lambda")

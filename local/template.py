@@ -1,4 +1,4 @@
-"""`template.yaml` as CloudFormation sees it: translated by SAM's own translator."""
+"""`template.yaml`, translated to CloudFormation by SAM's own translator."""
 
 import copy
 import functools
@@ -11,18 +11,18 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# It warns of figures about its own use that nobody collects.
+# It logs warnings about usage figures that are not collected.
 logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
 
 REGION = "us-east-1"
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
-# SAM takes code that is in S3 already, as `sam package` leaves it.
+# The code is an object in S3, as after `sam package`.
 CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
 
 
 def translate(parameters: dict[str, str]) -> dict[str, Any]:
-    """The template as plain CloudFormation, with these parameters and the others' defaults."""
+    """Return the template as plain CloudFormation, with these parameters and the defaults of the others."""
     template = copy.deepcopy(_load())  # the translator changes it
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":

@@ -1,5 +1,5 @@
-"""Records runs as the tutorials of AWS and of Powertools teach it: Batch and Idempotency
-utilities, a model of pydantic's, ``boto3.resource``, one message after the other.
+"""Record runs as the tutorials of AWS and of Powertools do: Batch and Idempotency utilities, a
+pydantic model, ``boto3.resource``, one message after the other.
 """
 
 import json
@@ -37,7 +37,7 @@ class Model(BaseModel):
 
 
 class Metadata(BaseModel):
-    """The document that a run's producer uploads."""
+    """The document that a producer uploads."""
 
     name: str | None = Field(default=None, max_length=256)
     created_by: str | None = Field(default=None, max_length=256)
@@ -53,7 +53,7 @@ class Metadata(BaseModel):
     persistence_store=DynamoDBPersistenceLayer(table_name="idempotency"),
 )
 def record_handler(record: SQSRecord) -> dict[str, Any]:
-    """Records the run that a message names."""
+    """Record the run that a message names."""
     message = json.loads(record.body)["Records"][0]["s3"]
     bucket, key = message["bucket"]["name"], unquote_plus(message["object"]["key"])
     _, organisation_id, run_id, _ = key.split("/")
