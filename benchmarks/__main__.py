@@ -16,7 +16,7 @@ from local.sam import find_python
 
 _NOTES = [
     "ours: a plain `sam build`. default build: the same code, built by SAM's own builder for Python. tutorial: "
-    "benchmarks/tutorial, built by SAM's own builder. floor: boto3 with its two clients and one GetObject, with bytecode.",
+    "benchmarks/tutorial, built by SAM's own builder. floor: boto3, its two clients and one GetObject, with bytecode.",
     "start: user and system time of a new process, including its interpreter; the folders have the timestamps of SAM's "
     "zips, and no bytecode is written, as in /var/task. Through the first event: an SQS batch of one.",
     "run: CPU time of all threads of a warm process for each run of a batch; the bare calls are GetObject and "
