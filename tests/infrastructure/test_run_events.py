@@ -212,7 +212,7 @@ def test_parameter_takes_the_pipes_away_and_leaves_the_rest() -> None:
 
 
 def test_documented_event_is_valid() -> None:
-    text = (EVENTS.parent / "docs" / "events.md").read_text()
+    text = (EVENTS.parent / "docs" / "consumers.md").read_text()
     (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     VALIDATOR.validate(json.loads(example))
 
@@ -232,7 +232,7 @@ def test_documented_event_is_valid() -> None:
     ids=str,
 )
 def test_schema_refuses_what_is_no_event(change: dict[str, Any]) -> None:
-    text = (EVENTS.parent / "docs" / "events.md").read_text()
+    text = (EVENTS.parent / "docs" / "consumers.md").read_text()
     (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     event = json.loads(example)
     event["detail"] |= change
