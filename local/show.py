@@ -11,31 +11,9 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 
-console = Console(highlight=False)
+from run_recorder.record_state import RECORD_ATTRIBUTES
 
-# As the README's table has them.
-_ATTRIBUTES = [
-    "organisation_id",
-    "run_id",
-    "status",
-    "errors",
-    "errors_truncated",
-    "sequencer",
-    "uploaded_at",
-    "version_id",
-    "etag",
-    "bucket",
-    "key",
-    "config",
-    "config_sha256",
-    "source",
-    "name",
-    "created_at",
-    "created_by",
-    "tags",
-    "first_recorded_at",
-    "recorded_at",
-]
+console = Console(highlight=False)
 
 _COLOURS = {"recorded": "green", "duplicate": "dim", "stale": "dim", "ignored": "yellow"}
 _ERRORS = 3
@@ -68,7 +46,7 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
 def record(item: dict[str, Any]) -> None:
     """Show a record in full."""
     status = item["status"]
-    ordered = {name: item[name] for name in _ATTRIBUTES if name in item}
+    ordered = {name: item[name] for name in RECORD_ATTRIBUTES if name in item}
     document(ordered, f"the record in DynamoDB: {status}", _COLOURS.get(status, "red"))
 
 

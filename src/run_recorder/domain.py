@@ -3,7 +3,7 @@
 import enum
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self, TypeAlias
 
 JSON: TypeAlias = Any
@@ -124,9 +124,22 @@ class Metadata:
     """A parsed ``metadata.json``; an absent field is None or empty."""
 
     name: str | None = None
-    created_by: str | None = None
     created_at: str | None = None
+    created_by: str | None = None
+    tags: Mapping[str, str] | None = None
     model: Model | None = None
     parameters: Mapping[str, JSON] = field(default_factory=dict)
-    tags: Mapping[str, str] | None = None
     files: tuple[DeclaredFile, ...] = ()
+
+    @property
+    def recorded(self) -> dict[str, JSON]:
+        """The values of the `RECORDED_FIELDS`."""
+        return {name: getattr(self, name) for name in RECORDED_FIELDS}
+
+
+_NOT_RECORDED = {"model", "parameters", "files"}
+RECORDED_FIELDS = tuple(member.name for member in fields(Metadata) if member.name not in _NOT_RECORDED)
+"""The fields of a document that become attributes of the record under the same name.
+
+The config is made from the model and the parameters; the files are only looked for.
+"""

@@ -89,8 +89,5 @@ def _build_accepted(metadata: Metadata, config: JSON, stored: StoredObject) -> A
     return {
         "config": config,
         "source": {name: value for name, value in source.items() if value is not None},
-        "name": metadata.name,
-        "created_at": metadata.created_at,
-        "created_by": metadata.created_by,
-        "tags": metadata.tags,
+        **metadata.recorded,
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from run_recorder.domain import JSON, DeclaredFile, Metadata, Model, Run
+from run_recorder.domain import JSON, RECORDED_FIELDS, DeclaredFile, Metadata, Model, Run
 from run_recorder.errors import FieldError
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, pointer
 from run_recorder.json_schema import find_faults
@@ -63,12 +63,9 @@ def _from_document(document: Mapping[str, JSON], faulty: set[str]) -> Metadata:
     fields = {name: value for name, value in document.items() if name not in faulty_fields}
     model = fields.get("model")
     return Metadata(
-        name=fields.get("name"),
-        created_by=fields.get("created_by"),
-        created_at=fields.get("created_at"),
+        **{name: fields.get(name) for name in RECORDED_FIELDS},
         model=Model(model["name"], model.get("version")) if model else None,
         parameters=fields.get("parameters", {}),
-        tags=fields.get("tags"),
         files=() if "/files" in faulty else tuple(_declared_files(document.get("files", ()), faulty)),
     )
 

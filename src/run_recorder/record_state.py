@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from run_recorder.domain import ObjectVersion, Outcome
+from run_recorder.domain import RECORDED_FIELDS, ObjectVersion, Outcome
 from run_recorder.errors import FieldError
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Item = Mapping[str, Any]
 """An item, or an attribute value, as DynamoDB's low-level API spells it."""
+
+RECORD_ATTRIBUTES = (
+    "organisation_id", "run_id", "status", "errors", "errors_truncated", "sequencer", "uploaded_at", "version_id",
+    "etag", "bucket", "key", "config", "config_sha256", "source", *RECORDED_FIELDS, "first_recorded_at", "recorded_at",
+)  # fmt: skip
+"""All attributes that a record can have, in the order in which people read them."""
 
 STATE_ATTRIBUTES = (
     "status", "errors", "errors_truncated", "sequencer", "uploaded_at", "version_id", "etag", "source", "recorded_at",

@@ -114,6 +114,13 @@ def test_size_limits_are_those_of_the_record(tmp_path: Path) -> None:
     assert len(validate(path).stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("fields", [["tags"], ["parameters"], ["tags", "parameters"]])
+def test_size_counts_every_field_that_the_record_holds(fields: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({field: {"x": "x" * (400_000 // len(fields))} for field in fields}))
+    assert "shorten parameters or tags" in validate(path).stdout
+
+
 def test_as_many_errors_are_reported_as_a_record_lists(tmp_path: Path) -> None:
     path = tmp_path / "metadata.json"
     path.write_text(json.dumps({"parameters": [float("nan")], "tags": {f"t{number}": number for number in range(50)}}))

@@ -2,17 +2,23 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from run_recorder.domain import DeclaredFile, Metadata, Model, Run
 from run_recorder.errors import FieldError, InvalidMetadataError
-from run_recorder.metadata import parse_metadata
+from run_recorder.metadata import load_schema, parse_metadata
 
 
 def parse(run: Run, document: Any) -> tuple[Metadata, list[FieldError]]:
     return parse_metadata(json.dumps(document).encode(), run)
+
+
+def test_fields_of_metadata_are_those_of_the_schema_that_say_something_of_the_run() -> None:
+    identity = {"schema_version", "organisation_id", "run_id"}
+    assert {field.name for field in fields(Metadata)} | identity == load_schema()["properties"].keys()
 
 
 def test_every_field_is_parsed(run: Run) -> None:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 import threading
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from pytest_mock import MockerFixture
 from run_recorder.config import build_model_config, load_settings
 from run_recorder.domain import Outcome
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
+from run_recorder.record_state import RECORD_ATTRIBUTES
 from run_recorder.recorder import Recorder
 from run_recorder.s3 import S3
 from run_recorder.verdict import Result
@@ -91,6 +93,16 @@ def test_record_holds_the_config_its_hash_and_its_source(recorder_bench: Recorde
         }
     }
     assert values[":tags"] == {"M": {}}
+
+
+def test_accepted_upload_sets_or_removes_every_attribute_of_a_record_and_no_other(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
+    (write,) = recorder_bench.writes
+    assert {*write["Key"], *re.findall(r"#(\w+)", write["UpdateExpression"])} == set(RECORD_ATTRIBUTES)
+    assert len(set(RECORD_ATTRIBUTES)) == len(RECORD_ATTRIBUTES)
 
 
 def test_record_states_where_the_upload_is_and_when_s3_stored_it(recorder_bench: RecorderBench) -> None:

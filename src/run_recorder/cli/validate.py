@@ -74,9 +74,8 @@ def _check_model(metadata: Metadata) -> list[FieldError]:
 
 
 def _recorded_part(metadata: Metadata) -> dict[str, JSON]:
-    """What the record will hold of the document at least."""
-    names = ("name", "created_at", "created_by", "tags", "parameters")
-    return {name: getattr(metadata, name) for name in names}
+    """Return what the record will hold of the document at least."""
+    return {**metadata.recorded, "parameters": metadata.parameters}
 
 
 def _as_json(errors: list[FieldError]) -> list[JSON]:
