@@ -1,4 +1,4 @@
-"""Dashboard, alarms and their documentation: they agree with each other and with what the code emits."""
+"""Dashboard, alarms and the guides' commands: they agree with each other and with what the code emits."""
 
 import contextlib
 import json
@@ -23,7 +23,6 @@ from tests.support.cloudwatch import Metric, metrics_of, name, read_metrics
 from tests.support.stack_fixtures import GOOD
 
 ROOT = EVENTS.parent
-GUIDE = (ROOT / "docs" / "operations.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +117,6 @@ def test_aws_metrics_are_of_the_stacks_own_resources(
         assert dimension == expected
         assert value.endswith(attribute)
         assert resources[value.removesuffix(attribute)]["Type"] == kind
-
-
-def test_every_alarm_has_its_paragraph_and_links_to_it(alarms: dict[str, Any]) -> None:
-    paragraphs = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", GUIDE, re.DOTALL | re.MULTILINE))
-    assert paragraphs.keys() == alarms.keys()
-    for alarm, properties in alarms.items():
-        assert re.findall(r"^\*\*(\w+)\.\*\* \S", paragraphs[alarm], re.MULTILINE) == ["Means", "Look", "Do"]
-        assert properties["AlarmDescription"].endswith(f". docs/operations.md#{alarm.lower()}")
-
-
-def test_links_between_paragraphs_lead_somewhere() -> None:
-    headings = {heading.lower() for heading in re.findall(r"^### (.+)", GUIDE, re.MULTILINE)}
-    for guide in (GUIDE, (ROOT / "docs" / "consumers.md").read_text()):
-        assert set(re.findall(r"\((?:operations\.md)?#(\w+)\)", guide)) <= headings
 
 
 def test_commands_of_the_guides_exist() -> None:
