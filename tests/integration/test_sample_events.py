@@ -31,7 +31,7 @@ def test_no_expected_answer_lacks_its_event() -> None:
     assert {expected_answer(sample) for sample in SAMPLES} == set(EVENTS.glob("*.expected.json"))
 
 
-def test_sample_notification_is_recorded_as_the_readme_says(stack: LocalStack) -> None:
+def test_sample_notification_is_recorded_with_every_attribute(stack: LocalStack) -> None:
     stack.upload_tree(EVENTS / "objects")
     lambda_handler(json.loads((EVENTS / "s3-put.json").read_text()), None)
     (item,) = stack.records()
