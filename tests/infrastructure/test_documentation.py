@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -99,17 +99,23 @@ def test_attributes_of_the_record_are_documented() -> None:
     assert list(table("record.md", "attribute")) == list(RECORD_ATTRIBUTES)
 
 
-def fields(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and the type of each field that a schema describes."""
+def fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the path and the schema of each field that a schema describes."""
     for name, field in schema.get("properties", {}).items():
-        yield prefix + name, field["type"]
+        yield prefix + name, field
         yield from fields(field, f"{prefix}{name}.")
         yield from fields(field.get("items", {}), f"{prefix}{name}[].")
 
 
-def test_fields_of_the_document_and_their_types_are_documented() -> None:
-    documented = {name: kind.split()[0] for name, (kind, _) in table("metadata-format.md", "field").items()}
-    assert documented == dict(fields(dict(load_schema())))
+def test_fields_of_the_document_with_their_types_and_limits_are_documented() -> None:
+    documented = table("metadata-format.md", "field")
+    schemas = dict(fields(load_schema()))
+    assert documented.keys() == schemas.keys()
+    for name, (kind, rule) in documented.items():
+        schema = schemas[name]
+        assert kind.split()[0] == schema["type"]
+        limits = [schema[limit] for limit in ("maxLength", "maxItems", "maxProperties") if limit in schema]
+        assert all(f"{limit:,}" in rule for limit in limits), name
 
 
 def test_make_targets_are_documented() -> None:
