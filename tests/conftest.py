@@ -25,10 +25,7 @@ Event = dict[str, Any]
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", settings.get_profile("any speed"), derandomize=True, max_examples=50)
 settings.register_profile("soak", settings.get_profile("any speed"), max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-"""Whether there is time to try more than ``make test`` has time for."""
+settings.load_profile("default")  # unless --hypothesis-profile names another
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

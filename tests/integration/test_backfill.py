@@ -12,11 +12,9 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import STACK_NAME, LocalStack
 from run_recorder.cli.backfill import build_job
 from run_recorder.s3 import S3
-from tests.conftest import SOAK
 from tests.support.stack_fixtures import ops, plain
 
 BAD = b'{"model": {}}'
-RUNS = 1000 if SOAK else 250
 
 
 def good(name: str) -> bytes:
@@ -43,7 +41,8 @@ def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda 
     return outcomes
 
 
-def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("runs", [250, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: Callable[..., Any], runs: int) -> None:
     """Some are bad, some are uploaded again meanwhile, and those events come early, late or twice."""
     choose = random.Random(1)  # noqa: S311
     history: dict[str, list[bytes]] = {}
@@ -63,7 +62,7 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
     # The runs are older than the stack, and the others' events are this test's to deliver.
     bucket = stack.outputs["RunsBucket"]
     stack.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    for number in range(RUNS):
+    for number in range(runs):
         upload(f"run-{number}", BAD if choose.random() < 0.2 else good("old"))
     stack.upload("runs/acme/run-1/data/metadata.json", b"another file")
     done: set[str] = set()
@@ -71,7 +70,7 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
     def upload_meanwhile(run_ids: list[str]) -> None:
         done.update(run_ids)
         for _ in range(3):
-            run_id = f"run-{choose.randrange(RUNS)}"
+            run_id = f"run-{choose.randrange(runs)}"
             # A bad upload over one that nobody recorded would hide it for ever.
             may_be_bad = run_id in done and run_id not in waiting
             event = upload(run_id, BAD if may_be_bad and choose.random() < 0.5 else good(f"new-{len(late)}"))
@@ -83,7 +82,7 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
                 lambda_handler(event, None)
 
     outcomes = run_job(stack, upload_meanwhile)
-    assert len(outcomes) == RUNS + 1
+    assert len(outcomes) == runs + 1
     assert set(outcomes) == {"recorded", "rejected", "ignored", "duplicate"}
     choose.shuffle(late)
     for event in late:

@@ -26,7 +26,6 @@ NEW = b'{"model": {"name": "new", "version": "1"}}'
 WITH_FILES = b'{"model": {"name": "new", "version": "1"}, "files": [{"path": "data.csv", "size": 3}]}'
 BAD = b'{"model": 1}'
 NUMBERS = itertools.count(1)
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
 
 @dataclass(frozen=True)
@@ -119,37 +118,38 @@ BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=Fa
 FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
 REPLAY_OF_AN_OLDER_UPLOAD = Scenario([OLD, NEW, Event(2)], Event(1, sequenced=False), send_by_sqs)
 
+Call = tuple[Scenario, str, int]
 # Every call in the code: how many of the same operation come before it, and what it is for.
-CALLS = [
-    pytest.param(FIRST, "GetObject", 0, id="read a version"),
-    pytest.param(FIRST, "ListObjectsV2", 0, id="list the files"),
-    pytest.param(FIRST, "UpdateItem", 0, id="write"),
-    pytest.param(LATE, "UpdateItem", 0, id="write what is refused as stale"),
-    pytest.param(LATE, "UpdateItem", 1, id="fill in"),
-    pytest.param(BACK_FILL, "GetItem", 0, id="read the record"),
-    pytest.param(BACK_FILL, "GetObject", 0, id="read the current object"),
-    pytest.param(BACK_FILL, "UpdateItem", 0, id="replace the record"),
-    pytest.param(AFTER_BACK_FILL, "UpdateItem", 0, id="write what cannot be compared"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0, id="list the versions"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1, id="read an older version"),
-    pytest.param(FILL_IN_FROM_THE_LIST, "UpdateItem", 0, id="fill in from the list"),
-    pytest.param(REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0, id="look for a version"),
-]
+CALLS: dict[str, Call] = {
+    "read a version": (FIRST, "GetObject", 0),
+    "list the files": (FIRST, "ListObjectsV2", 0),
+    "write": (FIRST, "UpdateItem", 0),
+    "write what is refused as stale": (LATE, "UpdateItem", 0),
+    "fill in": (LATE, "UpdateItem", 1),
+    "read the record": (BACK_FILL, "GetItem", 0),
+    "read the current object": (BACK_FILL, "GetObject", 0),
+    "replace the record": (BACK_FILL, "UpdateItem", 0),
+    "write what cannot be compared": (AFTER_BACK_FILL, "UpdateItem", 0),
+    "list the versions": (BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0),
+    "read an older version": (BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1),
+    "fill in from the list": (FILL_IN_FROM_THE_LIST, "UpdateItem", 0),
+    "look for a version": (REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0),
+}
 # The same calls by other ways.
-CALLS_AGAIN = [
-    *[
-        pytest.param(replace(call.values[0], send=send), *call.values[1:], id=f"{call.id}, {send.__name__}")
-        for call in CALLS
+CALLS_AGAIN: dict[str, Call] = {
+    **{
+        f"{name}, {send.__name__}": (replace(scenario, send=send), operation, skip)
+        for name, (scenario, operation, skip) in CALLS.items()
         for send in (send_directly, send_by_sqs)
-    ],
-    pytest.param(BACK_FILL, "ListObjectsV2", 0, id="list the current files"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0, id="list the files of an older version"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0, id="replace the record by two uploads"),
-    pytest.param(FILL_IN_FROM_THE_LIST, "GetItem", 0, id="read the record to fill in"),
-    pytest.param(AFTER_BACK_FILL, "GetItem", 0, id="read what cannot be compared"),
-    pytest.param(AFTER_BACK_FILL, "GetObject", 1, id="read the current object instead"),
-    pytest.param(AFTER_BACK_FILL, "UpdateItem", 1, id="replace what cannot be compared"),
-]
+    },
+    "list the current files": (BACK_FILL, "ListObjectsV2", 0),
+    "list the files of an older version": (BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0),
+    "replace the record by two uploads": (BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0),
+    "read the record to fill in": (FILL_IN_FROM_THE_LIST, "GetItem", 0),
+    "read what cannot be compared": (AFTER_BACK_FILL, "GetItem", 0),
+    "read the current object instead": (AFTER_BACK_FILL, "GetObject", 1),
+    "replace what cannot be compared": (AFTER_BACK_FILL, "UpdateItem", 1),
+}
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,13 @@ def _function(
 
 
 @pytest.mark.usefixtures("_function")
-@pytest.mark.parametrize(("scenario", "operation", "skip"), [*CALLS, *(CALLS_AGAIN if SOAK else [])])
+@pytest.mark.parametrize(
+    ("scenario", "operation", "skip"),
+    [
+        *[pytest.param(*call, id=name) for name, call in CALLS.items()],
+        *[pytest.param(*call, id=name, marks=pytest.mark.slow) for name, call in CALLS_AGAIN.items()],
+    ],
+)
 def test_call_that_fails_loses_nothing(
     stack: LocalStack,
     network: FaultyNetwork,

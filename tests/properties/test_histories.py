@@ -35,7 +35,6 @@ from hypothesis.stateful import (
 
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
-from tests.conftest import SOAK
 from tests.support.stack_fixtures import plain
 
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
@@ -402,13 +401,14 @@ def simplify(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("distinct_times")
+@pytest.mark.parametrize("histories", [36, pytest.param(2_500, marks=pytest.mark.slow)])
 def test_record_is_right_after_every_step_of_any_history(
-    stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None], histories: int
 ) -> None:
     figures = Counter[str]()
     run_state_machine_as_test(
         lambda: Histories(stack, environment, figures),
-        settings=settings(max_examples=2_500 if SOAK else 36, stateful_step_count=30),
+        settings=settings(max_examples=histories, stateful_step_count=30),
     )
     for name, count in figures.items():
         record_property(name, count)

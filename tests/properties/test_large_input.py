@@ -1,7 +1,6 @@
 """A document of the largest size takes bounded time and memory, whatever fills it."""
 
 import json
-import os
 import time
 import tracemalloc
 from collections import Counter
@@ -20,23 +19,31 @@ from tests.support.fake_aws import fake_aws
 from tests.support.stack_fixtures import GOOD, plain
 
 # To trace all allocations of a whole MiB takes long.
-LARGE_BYTES = MAX_BYTES if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else MAX_BYTES // 8
+SIZES = [MAX_BYTES // 8, pytest.param(MAX_BYTES, marks=pytest.mark.slow)]
 
 
-def fill(unit: str, before: str = '{"parameters": {"a": [', after: str = "0]}}") -> bytes:
-    """A document that is full of the same."""
-    count = (LARGE_BYTES - len((before + after).encode())) // len(unit.encode())
-    return (before + unit * count + after).encode()
+def fill(unit: str, before: str = '{"parameters": {"a": [', after: str = "0]}}") -> Callable[[int], bytes]:
+    """Return a function of a size that makes a document full of the same."""
+
+    def make(size: int) -> bytes:
+        count = (size - len((before + after).encode())) // len(unit.encode())
+        return (before + unit * count + after).encode()
+
+    return make
 
 
-def fill_names(before: str) -> bytes:
-    """A document that is full of different names, and then repeats the first."""
-    members = ",".join(f'"{number:x}":1' for number in range(LARGE_BYTES // 6))
-    return (before + members[: LARGE_BYTES - 100].rpartition(",")[0] + ',"0":1}}').encode()
+def fill_names(before: str) -> Callable[[int], bytes]:
+    """Return a function of a size that makes a document full of different names, and of the first once more."""
+
+    def make(size: int) -> bytes:
+        members = ",".join(f'"{number:x}":1' for number in range(size // 6))
+        return (before + members[: size - 100].rpartition(",")[0] + ',"0":1}}').encode()
+
+    return make
 
 
-LARGE = {
-    "brackets": b"[" * LARGE_BYTES,
+LARGE: dict[str, Callable[[int], bytes]] = {
+    "brackets": lambda size: b"[" * size,
     "lists in lists": fill("[" * 28 + "]" * 28 + ","),
     "lists too deep": fill("[" * 900 + "]" * 900 + ","),
     "objects in objects": fill('{"a":' * 28 + "{}" + "}" * 28 + ","),
@@ -79,21 +86,28 @@ def handle_and_trace(key: str, body: bytes, limit: int) -> str:
     return status
 
 
-@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
-def test_large_document_takes_50_times_its_size_at_most(body: bytes, metadata_key: str) -> None:
-    assert LARGE_BYTES - 2_000 <= len(body) <= LARGE_BYTES
-    assert handle_and_trace(metadata_key, body, limit=50 * LARGE_BYTES) == "rejected"
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("make_body", LARGE.values(), ids=LARGE)
+def test_large_document_takes_50_times_its_size_at_most(
+    make_body: Callable[[int], bytes], size: int, metadata_key: str
+) -> None:
+    body = make_body(size)
+    assert size - 2_000 <= len(body) <= size
+    assert handle_and_trace(metadata_key, body, limit=50 * size) == "rejected"
 
 
-def test_largest_record_takes_no_more_memory_than_a_document_may(metadata_key: str) -> None:
-    body = GOOD[:-1] + b', "parameters": {"a": [' + (b"[" * 28 + b"]" * 28 + b",") * (LARGE_BYTES // 308) + b"0]}}"
-    assert handle_and_trace(metadata_key, body, limit=50 * LARGE_BYTES) == "recorded"
+@pytest.mark.parametrize("size", SIZES)
+def test_largest_record_takes_no_more_memory_than_a_document_may(size: int, metadata_key: str) -> None:
+    body = GOOD[:-1] + b', "parameters": {"a": [' + (b"[" * 28 + b"]" * 28 + b",") * (size // 308) + b"0]}}"
+    assert handle_and_trace(metadata_key, body, limit=50 * size) == "recorded"
 
 
-def test_large_documents_of_a_batch_are_not_unfolded_side_by_side() -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_large_documents_of_a_batch_are_not_unfolded_side_by_side(size: int) -> None:
     keys = [f"runs/acme/{number}/metadata.json" for number in range(2)]
     event = {"Records": [sqs_record(key, json.dumps(notification(key, BUCKET))) for key in keys]}
-    with fake_aws(dict.fromkeys(keys, LARGE["lists in lists"])) as records, peak_limited_to(70 * LARGE_BYTES):
+    body = LARGE["lists in lists"](size)
+    with fake_aws(dict.fromkeys(keys, body)) as records, peak_limited_to(70 * size):
         assert lambda_handler(event, None) == {"batchItemFailures": []}
     assert len(records) == len(keys)
 
