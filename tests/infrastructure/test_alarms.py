@@ -21,8 +21,10 @@ from local.stack import LocalStack
 from local.template import REGION
 from run_recorder.errors import SettingsError
 from tests.support.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
+from tests.support.documents import GOOD
+from tests.support.events import batch_event
 from tests.support.resolution import resolve, statements
-from tests.support.stack_fixtures import GOOD, ops
+from tests.support.stack_fixtures import run_command
 
 QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "UndeliveredEventsQueue"}
 
@@ -118,7 +120,7 @@ def test_no_alarm_is_raised_when_all_is_well(watch: Watch, upload: Callable[...,
     upload(*(f"run-{number}" for number in range(10)))
     watch.pass_minutes(15)
     assert watch.raised() == set()
-    assert ops("reconcile").exit_code == 0
+    assert run_command("reconcile").exit_code == 0
 
 
 def test_lost_table_makes_dead_letters_that_redrive_puts_back(
@@ -132,15 +134,15 @@ def test_lost_table_makes_dead_letters_that_redrive_puts_back(
     assert watch.raised() == {"UploadsFail"}
     watch.pass_minutes(30)
     assert watch.raised() == {"DeadLetterQueueNotEmpty"}
-    told = ops("redrive")
+    told = run_command("redrive")
     assert told.exit_code == 1
     assert told.stdout.count("AWS failed, and there is no record yet: put it back") == 10
 
     environment.setenv("RUNS_TABLE", stack.outputs["RunsTable"])
-    assert ops("redrive", "--start").exit_code == 0
+    assert run_command("redrive", "--start").exit_code == 0
     watch.pass_minutes(1)
     assert watch.raised() == set()
-    assert ops("reconcile").exit_code == 0
+    assert run_command("reconcile").exit_code == 0
 
 
 def test_message_that_is_no_event_is_a_dead_letter_to_discard(
@@ -152,9 +154,9 @@ def test_message_that_is_no_event_is_a_dead_letter_to_discard(
     assert watch.raised() == set()
     watch.pass_minutes(10)
     assert watch.raised() == {"DeadLetterQueueNotEmpty"}
-    assert "it can never be recorded, discard it" in ops("redrive").stdout
+    assert "it can never be recorded, discard it" in run_command("redrive").stdout
 
-    assert ops("redrive", "--discard", sent["MessageId"]).exit_code == 0
+    assert run_command("redrive", "--discard", sent["MessageId"]).exit_code == 0
     watch.pass_minutes(1)
     assert watch.raised() == set()
 
@@ -165,11 +167,11 @@ def test_uploads_wait_until_lambda_has_concurrency_again(watch: Watch, upload: C
     assert watch.raised() == {"RecorderThrottled"}
     watch.pass_minutes(5, throttled=True)
     assert watch.raised() == {"RecorderThrottled", "UploadsWaitTooLong"}
-    assert ops("show", "acme", "run-0001").exit_code == 1
+    assert run_command("show", "acme", "run-0001").exit_code == 1
 
     watch.pass_minutes(15)
     assert watch.raised() == set()
-    assert ops("show", "acme", "run-0001").exit_code == 0
+    assert run_command("show", "acme", "run-0001").exit_code == 0
 
 
 def test_uploads_wait_until_a_wrong_configuration_is_right(
@@ -183,7 +185,7 @@ def test_uploads_wait_until_a_wrong_configuration_is_right(
     environment.setenv("DEVELOPMENT", "false")
     watch.pass_minutes(15)
     assert watch.raised() == set()
-    assert ops("show", "acme", "run-0001").exit_code == 0
+    assert run_command("show", "acme", "run-0001").exit_code == 0
 
 
 def test_runs_that_a_backfill_missed_are_repaired(
@@ -194,13 +196,13 @@ def test_runs_that_a_backfill_missed_are_repaired(
     environment.setenv("DEVELOPMENT", "maybe")
     for _ in range(2):
         with pytest.raises(SettingsError):
-            backfill_handler({"invocationSchemaVersion": "1.0", "invocationId": "i", "tasks": []}, None)
+            backfill_handler(batch_event(), None)
         watch.sample("BackfillErrors", 1)
         watch.pass_minutes(5)
     assert watch.raised() == {"BackfillErrors"}
-    assert ops("reconcile").exit_code == 1
+    assert run_command("reconcile").exit_code == 1
 
-    assert ops("reconcile", "--repair").exit_code == 0
+    assert run_command("reconcile", "--repair").exit_code == 0
     watch.pass_minutes(15)
     assert watch.raised() == set()
 
@@ -212,18 +214,18 @@ def test_producer_finds_and_mends_what_was_rejected(watch: Watch, upload: Callab
     upload("bad-0", "bad-1", "bad-2", body=document.read_bytes())
     watch.pass_minutes(5)
     assert watch.raised() == {"RunsRejected"}
-    rejected = json.loads(ops("list", "acme", "--status", "rejected", "--since", "1h", "--json").stdout)
+    rejected = json.loads(run_command("list", "acme", "--status", "rejected", "--since", "1h", "--json").stdout)
     assert {run["run_id"] for run in rejected["runs"]} == {"bad-0", "bad-1", "bad-2"}
-    for told in (ops("show", "acme", "bad-0"), ops("validate", "--production", str(document))):
+    for told in (run_command("show", "acme", "bad-0"), run_command("validate", "--production", str(document))):
         assert "expected a string, found an integer" in told.stdout
         assert "production needs a pinned version" in told.stdout
 
     document.write_bytes(GOOD)
-    assert ops("validate", "--production", str(document)).exit_code == 0
+    assert run_command("validate", "--production", str(document)).exit_code == 0
     upload("bad-0", "bad-1", "bad-2", body=document.read_bytes())
     watch.pass_minutes(60)
     assert watch.raised() == set()
-    assert json.loads(ops("list", "acme", "--status", "rejected", "--json").stdout)["runs"] == []
+    assert json.loads(run_command("list", "acme", "--status", "rejected", "--json").stdout)["runs"] == []
 
 
 def test_event_that_the_bus_refused_is_among_the_newest_runs(
@@ -235,7 +237,7 @@ def test_event_that_the_bus_refused_is_among_the_newest_runs(
     stack.sqs.send_message(QueueUrl=queue, MessageBody="{}")
     watch.pass_minutes(1)
     assert watch.raised() == {"EventsNotDelivered"}
-    assert "run-0001" in ops("list", "acme", "--since", "1h").stdout
+    assert "run-0001" in run_command("list", "acme", "--since", "1h").stdout
 
     stack.sqs.purge_queue(QueueUrl=queue)
     watch.pass_minutes(1)

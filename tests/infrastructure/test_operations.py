@@ -20,7 +20,8 @@ from local.stack import LocalStack
 from run_recorder.cli import main
 from run_recorder.errors import RunRecorderError
 from tests.support.cloudwatch import Metric, metrics_of, name, read_metrics
-from tests.support.stack_fixtures import GOOD
+from tests.support.documents import GOOD
+from tests.support.names import key_of
 
 ROOT = EVENTS.parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
@@ -59,7 +60,7 @@ def emitted(
         event = json.loads(sample.read_text())
         with contextlib.suppress(RunRecorderError):
             choose_handler(event)(event, None)
-    key = "runs/acme/late/metadata.json"
+    key = key_of("late")
     older, newer = put_metadata(GOOD, key), put_metadata(GOOD, key)
     for sequencer, uploaded in (("0B", newer), ("0A", older)):
         notify(key=key, sequencer=sequencer, **uploaded)

@@ -3,37 +3,29 @@
 import json
 import random
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from botocore.stub import ANY, Stubber
 
 from handler.app import backfill_handler, lambda_handler
+from local.show import plain
 from local.stack import STACK_NAME, LocalStack
 from run_recorder.cli.backfill import build_job
 from run_recorder.s3 import S3
-from tests.support.stack_fixtures import ops, plain
-
-BAD = b'{"model": {}}'
-
-
-def good(name: str) -> bytes:
-    return b'{"model": {"name": "%s", "version": "1"}}' % name.encode()
+from tests.support.documents import BAD, good
+from tests.support.events import Event, batch_event, batch_task, notification, s3_record
+from tests.support.names import key_of
+from tests.support.stack_fixtures import run_command
 
 
 def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda _: None) -> list[str]:
     """Does what S3 Batch Operations does with the job, ten tasks an invocation; returns the outcomes."""
-    bucket = stack.outputs["RunsBucket"]
-    keys = [listed.key for listed in S3(stack.s3).list_objects(bucket, "runs/")]
+    keys = [listed.key for listed in S3(stack.s3).list_objects(stack.outputs["RunsBucket"], "runs/")]
     keys = [key for key in keys if key.endswith("/metadata.json")]
     outcomes = []
     for start in range(0, len(keys), 10):
-        tasks = [
-            {"taskId": key, "s3Key": key, "s3VersionId": None, "s3BucketArn": f"arn:aws:s3:::{bucket}"}
-            for key in keys[start : start + 10]
-        ]
-        event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks}
-        results = backfill_handler(event, None)["results"]
+        tasks = [batch_task(key, task_id=key, schema="1.0") for key in keys[start : start + 10]]
+        results = backfill_handler(batch_event(*tasks, schema="1.0"), None)["results"]
         assert [result["taskId"] for result in results] == [task["taskId"] for task in tasks]
         assert {result["resultCode"] for result in results} == {"Succeeded"}
         outcomes += [result["resultString"] for result in results]
@@ -42,22 +34,22 @@ def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda 
 
 
 @pytest.mark.parametrize("runs", [250, pytest.param(1_000, marks=pytest.mark.slow)])
-def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: Callable[..., Any], runs: int) -> None:
+def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, runs: int) -> None:
     """Some are bad, some are uploaded again meanwhile, and those events come early, late or twice."""
     choose = random.Random(1)  # noqa: S311
     history: dict[str, list[bytes]] = {}
-    late: list[dict[str, Any]] = []
+    late: list[Event] = []
     waiting: set[str] = set()
     versions: dict[str, str] = {}
 
-    def upload(run_id: str, body: bytes) -> dict[str, Any]:
+    def upload(run_id: str, body: bytes) -> Event:
         history.setdefault(run_id, []).append(body)
-        key = f"runs/acme/{run_id}/metadata.json"
+        key = key_of(run_id)
         response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
         versions[run_id] = response["VersionId"]
         sequencer = f"{sum(map(len, history.values())):x}"
         etag = response["ETag"].strip('"')
-        return {"Records": [s3_record(key, versionId=response["VersionId"], eTag=etag, sequencer=sequencer)]}
+        return notification(s3_record(key, versionId=response["VersionId"], eTag=etag, sequencer=sequencer))
 
     # The runs are older than the stack, and the others' events are this test's to deliver.
     bucket = stack.outputs["RunsBucket"]
@@ -138,7 +130,7 @@ def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stac
         "RoleArn": stack.outputs["BatchOperationsRole"],
     }
     s3control.add_response("create_job", {"JobId": "job-id"}, expected)
-    result = ops("backfill", "--stack", STACK_NAME, "--organisation", "acme")
+    result = run_command("backfill", "--stack", STACK_NAME, "--organisation", "acme")
     assert result.exit_code == 0, result.output
     s3control.assert_no_pending_responses()
     report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
@@ -149,7 +141,7 @@ def test_job_lists_invokes_and_reports_by_s3s_own_means(s3control: Stubber, stac
 def test_dry_run_prints_the_request_and_sends_nothing(
     s3control: Stubber, stack: LocalStack, options: list[str]
 ) -> None:
-    result = ops("backfill", "--dry-run", *options)
+    result = run_command("backfill", "--dry-run", *options)
     assert result.exit_code == 0, result.output
     request = json.loads(result.output)
     expected = build_job(stack.outputs)
@@ -163,14 +155,14 @@ def test_dry_run_prints_the_request_and_sends_nothing(
 
 def test_refusal_of_aws_is_told_in_one_line(s3control: Stubber) -> None:
     s3control.add_client_error("create_job", "AccessDenied")
-    result = ops("backfill")
+    result = run_command("backfill")
     assert (result.exit_code, result.output.count("\n")) == (3, 1)
     assert "AccessDenied" in result.output
 
 
 def test_job_is_told_to_programs(s3control: Stubber, stack: LocalStack) -> None:
     s3control.add_response("create_job", {"JobId": "job-id"})
-    result = ops("backfill", "--json")
+    result = run_command("backfill", "--json")
     report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
     assert json.loads(result.stdout) == {"job_id": "job-id", "report": report}
     s3control.assert_no_pending_responses()

@@ -15,8 +15,7 @@ from run_recorder.dynamodb_value import serialize
 from run_recorder.errors import FieldError, InvalidMetadataError
 from run_recorder.json_document import decode, encode
 from run_recorder.metadata import load_schema, parse_metadata
-
-RUN = Run("acme", "run-0001")
+from tests.support.names import RUN
 
 _EXACT = Context(prec=2_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation, Overflow, Underflow])
 

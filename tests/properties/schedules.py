@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
@@ -22,16 +22,13 @@ from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from run_recorder.config import load_settings
-from run_recorder.domain import ObjectEvent, Run
+from run_recorder.domain import ObjectEvent
 from run_recorder.keys import parse_sequencer
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from tests.conftest import BUCKET, TABLE
+from tests.support.names import BUCKET, KEY, RUN, TABLE, UPLOADED_AT
 
-RUN = Run("acme", "run-0001")
-KEY = f"{RUN.prefix}metadata.json"
-FIRST_UPLOAD = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 SEQUENCERS = ("9", "a", "B", "c")
 """Of the uploads, in S3's order."""
 
@@ -170,7 +167,7 @@ class ReplayedClient:
     def _head(self, upload: int) -> dict[str, Any]:
         return {
             "ETag": f'"{self._scenario.documents[upload]}"',
-            "LastModified": FIRST_UPLOAD + timedelta(minutes=upload),
+            "LastModified": UPLOADED_AT + timedelta(minutes=upload),
             "VersionId": self._scenario.version_id(upload),
         }
 

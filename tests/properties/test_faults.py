@@ -19,12 +19,14 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from run_recorder.errors import UploadFailedError
 from tests.properties.faults import FAULTS, OF_A_VERSION
+from tests.support.documents import BAD, good
+from tests.support.events import batch_event, batch_task, notification, s3_record, sqs_record
 from tests.support.faulty_network import Exchange, FaultyNetwork, Plan, Reply, faulty_network
+from tests.support.names import key_of
 
-OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
-NEW = b'{"model": {"name": "new", "version": "1"}}'
-WITH_FILES = b'{"model": {"name": "new", "version": "1"}, "files": [{"path": "data.csv", "size": 3}]}'
-BAD = b'{"model": 1}'
+OLD = good("old", name="old", tags={"é": "ü"})
+NEW = good("new")
+WITH_FILES = good("new", files=[{"path": "data.csv", "size": 3}])
 NUMBERS = itertools.count(1)
 
 
@@ -50,7 +52,7 @@ class Run:
     @property
     def key(self) -> str:
         """Of its metadata.json."""
-        return f"runs/acme/{self.run_id}/metadata.json"
+        return key_of(self.run_id)
 
     @property
     def names(self) -> list[str]:
@@ -62,17 +64,13 @@ class Run:
         s3_object = {"key": self.key, **self.uploads[event.number - 1]}
         if event.sequenced:
             s3_object["sequencer"] = str(event.number)
-        return {
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": os.environ["RUNS_BUCKET"]}, "object": s3_object},
-        }
+        return s3_record(**s3_object)
 
 
 def send_directly(runs: list[Run], event: Event) -> set[str]:
     """Hands the event of each run to the function; returns the runs that failed."""
     try:
-        answer = lambda_handler({"Records": [run.record(event) for run in runs]}, None)
+        answer = lambda_handler(notification(*(run.record(event) for run in runs)), None)
     except UploadFailedError as error:
         return set(re.findall(r"runs/acme/(run-\d+)/", str(error)))
     assert len(answer["outcomes"]) == len(runs)
@@ -81,19 +79,15 @@ def send_directly(runs: list[Run], event: Event) -> set[str]:
 
 def send_by_sqs(runs: list[Run], event: Event) -> set[str]:
     """The same, a message each."""
-    messages = [
-        {"eventSource": "aws:sqs", "messageId": run.run_id, "body": json.dumps({"Records": [run.record(event)]})}
-        for run in runs
-    ]
+    messages = [sqs_record(notification(run.record(event)), run.run_id) for run in runs]
     answer = lambda_handler({"Records": messages}, None)
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
 
 def send_as_tasks(runs: list[Run], _: Event) -> set[str]:
     """The same, a task of S3 Batch Operations each."""
-    tasks = [{"taskId": run.run_id, "s3Key": run.key, "s3Bucket": os.environ["RUNS_BUCKET"]} for run in runs]
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
-    results = backfill_handler(event, None)["results"]
+    tasks = [batch_task(run.key, task_id=run.run_id) for run in runs]
+    results = backfill_handler(batch_event(*tasks), None)["results"]
     assert [result["taskId"] for result in results] == [run.run_id for run in runs]
     assert {result["resultCode"] for result in results} <= {"Succeeded", "TemporaryFailure"}
     return {result["taskId"] for result in results if result["resultCode"] == "TemporaryFailure"}
@@ -341,7 +335,8 @@ def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
     plans = {name: Plan(name, "UpdateItem", 0, 1) for name in LOST_ANSWERS}
     network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
     capsys.readouterr()
-    answer = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    event = notification(*(run.record(scenario.event) for run in runs.values()))
+    answer = lambda_handler(event, None)
     network.plans = {}
     network.settle()
     assert [name for name, plan in plans.items() if not plan.met] == []
@@ -349,5 +344,5 @@ def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (metrics,) = [line for line in lines if "_aws" in line]
     assert {name: value for name, value in metrics.items() if name not in ("_aws", "service")} == {metric: [len(runs)]}
-    again = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    again = lambda_handler(event, None)
     assert {one["outcome"] for one in again["outcomes"]} == {"duplicate"}

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from local.show import plain
 from tests.properties.schedules import SEQUENCERS, Delivery, Explorer, Item, Scenario
-from tests.support.stack_fixtures import plain
 
 
 @functools.cache
