@@ -80,10 +80,10 @@ class Watch:
         for alarm, output in QUEUES.items():
             self.sample(alarm, len(self._queue(output).messages))
         # As AWS defines ApproximateAgeOfOldestMessage: without what was received more than three times.
-        waiting = [each for each in self._queue("UploadsQueue")._messages if each.approximate_receive_count <= 3]  # noqa: SLF001
-        if waiting:
-            oldest = min(message.sent_timestamp for message in waiting)
-            self.sample("UploadsWaitTooLong", (self.milliseconds() - oldest) / 1000)
+        messages = self._queue("UploadsQueue")._messages  # noqa: SLF001
+        sent_at: list[Any] = [each.sent_timestamp for each in messages if each.approximate_receive_count <= 3]
+        if sent_at:
+            self.sample("UploadsWaitTooLong", (self.milliseconds() - min(sent_at)) / 1000)
 
     def _queue(self, output: str) -> Queue:
         *_, account, queue = self._stack.outputs[output].split("/")
@@ -289,7 +289,7 @@ def test_share_of_rejected_runs_alarms_from_ten_runs_on(
     alarm = alarms["RunsRejected"]
     watched = {metric[1]: metric for metric in metrics_of(alarm)}
     values = {"RunsRecorded": recorded, "RunsRejected": rejected}
-    samples = [(1, watched[metric], value) for metric, value in values.items() if value is not None]
+    samples: list[Sample] = [(1, watched[metric], value) for metric, value in values.items() if value is not None]
     assert is_raised(alarm, samples, 60) is alarmed
     assert not is_raised(alarm, samples, 61)
 

@@ -36,10 +36,10 @@ def widgets() -> list[dict[str, Any]]:
 def metrics_of_dashboard(widgets: list[dict[str, Any]]) -> Iterator[Metric]:
     for widget in widgets:
         for metric in widget["properties"].get("metrics", []):
-            namespace, *names = [part for part in metric if isinstance(part, str)] or [None]
-            if namespace:
-                dimensions = zip(names[1::2], names[2::2], strict=True)
-                yield namespace, names[0], tuple((key, name(value)) for key, value in dimensions)
+            names = [part for part in metric if isinstance(part, str)]
+            if names:
+                dimensions = zip(names[2::2], names[3::2], strict=True)
+                yield names[0], names[1], tuple((key, name(value)) for key, value in dimensions)
 
 
 @pytest.fixture

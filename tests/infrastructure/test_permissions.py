@@ -44,7 +44,7 @@ BY_LAMBDA = {  # granted, although the code does not call it
 }
 
 
-@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+@pytest.fixture(scope="module", params=list(MODES.values()), ids=list(MODES))
 def created(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     with mock_aws():
         boto3.client("s3", region_name=REGION).create_bucket(Bucket=EXISTING)
@@ -178,8 +178,8 @@ def test_functions_may_do_nothing_else(deployment: Deployment, stack: LocalStack
     calls = list(forbidden(stack))
     if role == "BackfillRole":
         calls.append(("sqs", "receive_message", {"QueueUrl": stack.outputs["UploadsQueue"]}))
-    session = deployment.assume(role)
-    clients = {service: session.client(service) for service, _, _ in calls}
+    make_client: Any = deployment.assume(role).client
+    clients = {service: make_client(service) for service, _, _ in calls}
     for service, method, parameters in calls:
         with enable_iam_authentication(), pytest.raises(ClientError) as refusal:
             getattr(clients[service], method)(**parameters)

@@ -49,14 +49,14 @@ def published(stack: LocalStack, pipes: list[dict[str, Any]]) -> Callable[[], li
 def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
     """What a pipe puts on the bus for one change in the stream, if anything."""
     patterns = [given["Pattern"] for given in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
-    change = json.loads(json.dumps(change, default=str))
-    if any(EventPattern.load(pattern).matches_event(change) for pattern in patterns):
+    message: Any = json.loads(json.dumps(change, default=str))
+    if any(EventPattern.load(pattern).matches_event(message) for pattern in patterns):
         bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
         event = {
             "source": "run-recorder",
             "detail-type": bus["DetailType"],
             "resources": [TABLE_ARN],
-            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], change)),
+            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], message)),
         }
         VALIDATOR.validate(event)
         yield event

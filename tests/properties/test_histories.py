@@ -9,6 +9,7 @@ The model is that sentence over the list of uploads. It knows nothing of how the
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import itertools
@@ -398,8 +399,9 @@ def test_record_is_right_after_every_step_of_any_history(
     stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None], histories: int
 ) -> None:
     figures = Counter[str]()
+    make_machine: Any = functools.partial(Histories, stack, environment, figures)
     run_state_machine_as_test(
-        lambda: Histories(stack, environment, figures),
+        make_machine,
         settings=settings(max_examples=histories, stateful_step_count=30),
     )
     for name, count in figures.items():

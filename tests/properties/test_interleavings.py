@@ -90,7 +90,7 @@ def explore(scenario: Scenario, check_end: Callable[[View], None]) -> Explorer:
             assert (shown.source or 0) <= (shows.source or 0)
 
     explorer = Explorer(scenario, check_write, lambda item: check_end(View.of_record(scenario, read(item))))
-    explorer.schedules = explorer.explore()
+    explorer.explore()
     return explorer
 
 

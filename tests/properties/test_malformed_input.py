@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-import moto.s3.responses
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from moto.core.responses import ActionResult
 
 from handler.app import backfill_handler, lambda_handler
 from local.samples import EVENTS, SAMPLES
@@ -238,9 +238,8 @@ def encoded_start_after(environment: pytest.MonkeyPatch) -> None:
     def encode_start_after(result: Any) -> Any:
         if isinstance(result, dict) and "StartAfter" in result:
             result = {**result, "StartAfter": quote(result["StartAfter"])}
-        return make_result(result)
+        return ActionResult(result)
 
-    make_result = moto.s3.responses.ActionResult
     environment.setattr("moto.s3.responses.ActionResult", encode_start_after)
 
 

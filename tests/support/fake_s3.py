@@ -27,7 +27,8 @@ _LAST = "\U0010ffff" * 256
 
 def client_error(code: str, **response: Any) -> ClientError:
     """Return an error as a client raises it."""
-    return ClientError({"Error": {"Code": code, "Message": "…"}, **response}, "Operation")
+    answer: Any = {"Error": {"Code": code, "Message": "…"}, **response}
+    return ClientError(answer, "Operation")
 
 
 @dataclass(frozen=True)

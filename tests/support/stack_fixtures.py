@@ -117,8 +117,8 @@ def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
     with contextlib.ExitStack() as stack:
 
         def stub(service: str) -> Stubber:
-            client = boto3.client(service)
-            make_client = boto3.Session.client
+            make_client: Any = boto3.Session.client
+            client = make_client(boto3.Session(), service)
 
             def choose(self: boto3.Session, name: str, **options: Any) -> Any:
                 return client if name == service else make_client(self, name, **options)

@@ -32,7 +32,7 @@ from tests.support.events import (
 )
 from tests.support.fake_s3 import ANY_VERSION, FakeS3
 from tests.support.fake_table import FakeTable
-from tests.support.names import key_of
+from tests.support.names import BUCKET, key_of
 
 DOCUMENT = document(name="confidential")
 
@@ -119,11 +119,10 @@ def test_direct_event_is_answered_with_every_outcome(bucket: FakeS3) -> None:
         s3_record(key_of("bad"), sequencer="1"),
         s3_record("other"),
     ]
-    bucket = "run-recorder-runs"
     assert lambda_handler(notification(*records), None) == {
         "outcomes": [
             {
-                "bucket": bucket,
+                "bucket": BUCKET,
                 "key": key_of("good"),
                 "organisation_id": "acme",
                 "run_id": "good",
@@ -131,7 +130,7 @@ def test_direct_event_is_answered_with_every_outcome(bucket: FakeS3) -> None:
                 "outcome": "recorded",
             },
             {
-                "bucket": bucket,
+                "bucket": BUCKET,
                 "key": key_of("bad"),
                 "organisation_id": "acme",
                 "run_id": "bad",
@@ -139,7 +138,7 @@ def test_direct_event_is_answered_with_every_outcome(bucket: FakeS3) -> None:
                 "errors": [{"path": "/model", "message": "expected an object, found an integer"}],
             },
             {
-                "bucket": bucket,
+                "bucket": BUCKET,
                 "key": "other",
                 "outcome": "ignored",
                 "reason": "not the key of a run's metadata.json",
@@ -243,7 +242,7 @@ def test_newer_upload_that_was_recorded_instead_is_logged_and_counted_once(
     answer = lambda_handler(notification(s3_record(key_of("twice"), versionId="v1")), context())
     assert answer["outcomes"] == [
         {
-            "bucket": "run-recorder-runs",
+            "bucket": BUCKET,
             "key": key_of("twice"),
             "organisation_id": "acme",
             "run_id": "twice",

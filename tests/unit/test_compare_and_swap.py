@@ -327,7 +327,7 @@ def test_search_that_did_not_end_is_the_reason_of_a_stale_event_too(recorder_ben
     ids=str,
 )
 def test_sequencer_is_kept_only_if_the_event_names_the_accepted_upload_for_certain(
-    recorder_bench: RecorderBench, event: dict[str, str], stored: dict[str, str], expected: str | None
+    recorder_bench: RecorderBench, event: dict[str, str], stored: dict[str, Any], expected: str | None
 ) -> None:
     recorder_bench.put(GOOD, etag="etag", **stored)
     recorder_bench.refuse(recorder_bench.show("v9"))

@@ -113,7 +113,7 @@ def test_record_states_where_the_upload_is_and_when_s3_stored_it(recorder_bench:
     ids=["other version", "other entity tag", "no version"],
 )
 def test_answer_with_another_object_than_the_event_names_is_not_recorded(
-    recorder_bench: RecorderBench, answer: dict[str, str]
+    recorder_bench: RecorderBench, answer: dict[str, Any]
 ) -> None:
     recorder_bench.put(GOOD, **answer)
     get_object = recorder_bench.s3_client.get_object

@@ -119,7 +119,7 @@ def test_listing_of_versions_ends_at_a_longer_key_that_begins_with_the_key(s3_cl
     def pages() -> Any:
         for number in range(3):
             fetched.append(number)
-            page = {"IsTruncated": True, "Versions": [version(f"v{number}")]}
+            page: dict[str, Any] = {"IsTruncated": True, "Versions": [version(f"v{number}")]}
             if number == 1:
                 page[longer] = [*page.get(longer, []), version("w", "k.bak")]
             yield page
