@@ -51,7 +51,8 @@ integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sam
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, integration cli infrastructure properties)
 
 soak: $(VENV)/dev.done ## Try more schedules, histories, runs and inputs than `make test` has time for
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --numprocesses auto --dist load tests/properties tests/integration/test_backfill.py
+	$(BIN)/pytest --numprocesses auto --dist load -m "slow or not slow" --hypothesis-profile=soak \
+		tests/properties tests/integration/test_backfill.py
 
 fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Look for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events

@@ -2,8 +2,6 @@
 
 import concurrent.futures
 import itertools
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
@@ -14,21 +12,17 @@ from hypothesis import HealthCheck, settings
 
 from handler import app
 from run_recorder.domain import Run
+from tests.support import events
+from tests.support.events import Event
+from tests.support.names import BUCKET, TABLE
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-BUCKET = "run-recorder-runs"
-TABLE = "run-recorder-table"
-
-Event = dict[str, Any]
 
 # A busy machine must not fail an example, or its generation, as too slow.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", settings.get_profile("any speed"), derandomize=True, max_examples=50)
 settings.register_profile("soak", settings.get_profile("any speed"), max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-"""Whether there is time to try more than ``make test`` has time for."""
+settings.load_profile("default")  # unless --hypothesis-profile names another
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -94,47 +88,5 @@ def time_runs_out_last(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def s3_record(metadata_key: str) -> Callable[..., Event]:
-    """Makes a record of an S3 notification; ``s3_object`` fields as S3 spells them."""
-
-    def make(
-        key: str = metadata_key, bucket: str | None = None, name: str = "ObjectCreated:Put", **s3_object: Any
-    ) -> Event:
-        return {
-            "eventVersion": "2.1",
-            "eventSource": "aws:s3",
-            "awsRegion": "us-east-1",
-            "eventTime": "2026-11-20T08:30:00.000Z",
-            "eventName": name,
-            "s3": {
-                "s3SchemaVersion": "1.0",
-                "bucket": {"name": bucket or os.environ["RUNS_BUCKET"]},
-                "object": {"key": key, **s3_object},
-            },
-        }
-
-    return make
-
-
-@pytest.fixture
-def sqs_event() -> Callable[..., Event]:
-    """Makes an SQS event of these bodies; message ids are "0", "1", and so on."""
-
-    def make(*bodies: Any) -> Event:
-        return {
-            "Records": [
-                {
-                    "messageId": str(index),
-                    "receiptHandle": "handle",
-                    "body": body if isinstance(body, str) else json.dumps(body),
-                    "attributes": {"ApproximateReceiveCount": "1"},
-                    "messageAttributes": {},
-                    "eventSource": "aws:sqs",
-                    "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
-                    "awsRegion": "us-east-1",
-                }
-                for index, body in enumerate(bodies)
-            ]
-        }
-
-    return make
+def s3_record() -> Callable[..., Event]:
+    return events.s3_record

@@ -21,8 +21,10 @@ from local.stack import LocalStack
 from local.template import REGION
 from run_recorder.errors import SettingsError
 from tests.support.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
+from tests.support.documents import GOOD
+from tests.support.events import batch_event
 from tests.support.resolution import resolve, statements
-from tests.support.stack_fixtures import GOOD, run_command
+from tests.support.stack_fixtures import run_command
 
 QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "UndeliveredEventsQueue"}
 
@@ -78,10 +80,10 @@ class Watch:
         for alarm, output in QUEUES.items():
             self.sample(alarm, len(self._queue(output).messages))
         # As AWS defines ApproximateAgeOfOldestMessage: without what was received more than three times.
-        waiting = [each for each in self._queue("UploadsQueue")._messages if each.approximate_receive_count <= 3]  # noqa: SLF001
-        if waiting:
-            oldest = min(message.sent_timestamp for message in waiting)
-            self.sample("UploadsWaitTooLong", (self.milliseconds() - oldest) / 1000)
+        messages = self._queue("UploadsQueue")._messages  # noqa: SLF001
+        sent_at: list[Any] = [each.sent_timestamp for each in messages if each.approximate_receive_count <= 3]
+        if sent_at:
+            self.sample("UploadsWaitTooLong", (self.milliseconds() - min(sent_at)) / 1000)
 
     def _queue(self, output: str) -> Queue:
         *_, account, queue = self._stack.outputs[output].split("/")
@@ -194,7 +196,7 @@ def test_runs_that_a_backfill_missed_are_repaired(
     environment.setenv("DEVELOPMENT", "maybe")
     for _ in range(2):
         with pytest.raises(SettingsError):
-            backfill_handler({"invocationSchemaVersion": "1.0", "invocationId": "i", "tasks": []}, None)
+            backfill_handler(batch_event(), None)
         watch.sample("BackfillErrors", 1)
         watch.pass_minutes(5)
     assert watch.raised() == {"BackfillErrors"}
@@ -287,7 +289,7 @@ def test_share_of_rejected_runs_alarms_from_ten_runs_on(
     alarm = alarms["RunsRejected"]
     watched = {metric[1]: metric for metric in metrics_of(alarm)}
     values = {"RunsRecorded": recorded, "RunsRejected": rejected}
-    samples = [(1, watched[metric], value) for metric, value in values.items() if value is not None]
+    samples: list[Sample] = [(1, watched[metric], value) for metric, value in values.items() if value is not None]
     assert is_raised(alarm, samples, 60) is alarmed
     assert not is_raised(alarm, samples, 61)
 

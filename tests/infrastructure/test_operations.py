@@ -20,7 +20,8 @@ from local.stack import LocalStack
 from run_recorder.cli import main
 from run_recorder.errors import RunRecorderError
 from tests.support.cloudwatch import Metric, metrics_of, name, read_metrics
-from tests.support.stack_fixtures import GOOD
+from tests.support.documents import GOOD
+from tests.support.names import key_of
 
 ROOT = EVENTS.parent
 
@@ -34,10 +35,10 @@ def widgets() -> list[dict[str, Any]]:
 def metrics_of_dashboard(widgets: list[dict[str, Any]]) -> Iterator[Metric]:
     for widget in widgets:
         for metric in widget["properties"].get("metrics", []):
-            namespace, *names = [part for part in metric if isinstance(part, str)] or [None]
-            if namespace:
-                dimensions = zip(names[1::2], names[2::2], strict=True)
-                yield namespace, names[0], tuple((key, name(value)) for key, value in dimensions)
+            names = [part for part in metric if isinstance(part, str)]
+            if names:
+                dimensions = zip(names[2::2], names[3::2], strict=True)
+                yield names[0], names[1], tuple((key, name(value)) for key, value in dimensions)
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def emitted(
         event = json.loads(sample.read_text())
         with contextlib.suppress(RunRecorderError):
             choose_handler(event)(event, None)
-    key = "runs/acme/late/metadata.json"
+    key = key_of("late")
     older, newer = put_metadata(GOOD, key), put_metadata(GOOD, key)
     for sequencer, uploaded in (("0B", newer), ("0A", older)):
         notify(key=key, sequencer=sequencer, **uploaded)
@@ -128,7 +129,8 @@ def test_commands_of_the_guides_exist() -> None:
     ]
     assert len(lines) > 10
     for line in lines:
-        command, arguments = main, line.split()
+        command: click.Command = main
+        arguments = line.split()
         while isinstance(command, click.Group):
             command = command.commands[arguments.pop(0)]
         command.make_parser(click.Context(command)).parse_args(arguments)

@@ -19,12 +19,12 @@ from local.stack import LocalStack
 from local.template import REGION
 from run_recorder.cli.backfill import build_job
 from tests.support.deployment import ROLES, Deployment, enforce_tables, record_calls
+from tests.support.documents import BAD, GOOD, document
+from tests.support.events import batch_event, batch_task
+from tests.support.names import KEY, key_of
 from tests.support.policies import ACCOUNT, Call, Request, actions, allows
-from tests.support.stack_fixtures import GOOD, delete_records
 
-BAD = b'{"model": 1}'
-WITH_FILES = GOOD[:-1] + b', "files": [{"path": "data.csv"}]}'
-METADATA = "runs/acme/run-0001/metadata.json"
+WITH_FILES = document(files=[{"path": "data.csv"}])
 DATA = "runs/acme/run-0001/data.csv"
 EXISTING = "legacy"
 KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/runs"
@@ -44,7 +44,7 @@ BY_LAMBDA = {  # granted, although the code does not call it
 }
 
 
-@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+@pytest.fixture(scope="module", params=list(MODES.values()), ids=list(MODES))
 def created(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     with mock_aws():
         boto3.client("s3", region_name=REGION).create_bucket(Bucket=EXISTING)
@@ -57,7 +57,7 @@ def deployment(created: Deployment, environment: pytest.MonkeyPatch) -> Deployme
     enforce_tables(environment)
     for name, value in created.stack.environment.items():
         environment.setenv(name, value)
-    delete_records(created.stack)
+    created.stack.delete_records()
     return created
 
 
@@ -102,7 +102,7 @@ def test_recorder_may_do_what_it_does_and_is_granted_no_more(
         "rejected": {"sequencer": "3", **bad},
         "stale": {"sequencer": "2", **second},  # and fills in what the bad one left out
         "recorded by compare and swap": {},  # the current document, which lists files
-        "ignored, no such key": {"key": "runs/acme/gone/metadata.json"},
+        "ignored, no such key": {"key": key_of("gone")},
         "ignored, no such version": {"sequencer": "4", "versionId": "gone"},
         "stale, since a newer one is recorded already": first,
         "ignored, since the version is gone": {"versionId": "gone"},
@@ -123,13 +123,12 @@ def test_recorder_may_do_what_it_does_and_is_granted_no_more(
 def test_backfill_may_do_what_it_does_and_is_granted_no_more(
     deployment: Deployment, stack: LocalStack, put_metadata: Any, run_as: Any
 ) -> None:
-    bad, gone = "runs/acme/bad/metadata.json", "runs/acme/gone/metadata.json"
+    bad, gone = key_of("bad"), key_of("gone")
     put_metadata(WITH_FILES)
     put_metadata(GOOD, bad)
     put_metadata(BAD, bad)
     stack.upload(DATA, b"")
-    tasks = [{"taskId": key, "s3Key": key, "s3Bucket": stack.outputs["RunsBucket"]} for key in (METADATA, bad, gone)]
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
+    event = batch_event(*(batch_task(key) for key in (KEY, bad, gone)))
     calls = run_as("BackfillRole")
     with enable_iam_authentication():
         outcomes = [result["resultString"] for _ in range(2) for result in backfill_handler(event, None)["results"]]
@@ -141,18 +140,18 @@ def test_backfill_may_do_what_it_does_and_is_granted_no_more(
 def forbidden(stack: LocalStack) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Calls that no function may make: service, method of the client, parameters."""
     bucket, table = stack.outputs["RunsBucket"], stack.outputs["RunsTable"]
-    for key in (METADATA, DATA, "results/acme/run-0001/metadata.json", "backfill/report.csv"):
+    for key in (KEY, DATA, "results/acme/run-0001/metadata.json", "backfill/report.csv"):
         yield "s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b""}
         for version in ({}, {"VersionId": "v"}):
             yield "s3", "delete_object", {"Bucket": bucket, "Key": key, **version}
-            if key != METADATA:
+            if key != KEY:
                 yield "s3", "get_object", {"Bucket": bucket, "Key": key, **version}
                 yield "s3", "head_object", {"Bucket": bucket, "Key": key, **version}
     for other in ("local-artifacts", f"{bucket}-2"):
-        yield "s3", "get_object", {"Bucket": other, "Key": METADATA}
-        yield "s3", "head_object", {"Bucket": other, "Key": METADATA, "VersionId": "v"}
+        yield "s3", "get_object", {"Bucket": other, "Key": KEY}
+        yield "s3", "head_object", {"Bucket": other, "Key": KEY, "VersionId": "v"}
         yield "s3", "list_objects_v2", {"Bucket": other, "Prefix": "runs/"}
-        yield "s3", "list_object_versions", {"Bucket": other, "Prefix": METADATA}
+        yield "s3", "list_object_versions", {"Bucket": other, "Prefix": KEY}
     for method in ("get_bucket_policy", "delete_bucket"):
         yield "s3", method, {"Bucket": bucket}
     yield "s3", "list_buckets", {}
@@ -179,8 +178,8 @@ def test_functions_may_do_nothing_else(deployment: Deployment, stack: LocalStack
     calls = list(forbidden(stack))
     if role == "BackfillRole":
         calls.append(("sqs", "receive_message", {"QueueUrl": stack.outputs["UploadsQueue"]}))
-    session = deployment.assume(role)
-    clients = {service: session.client(service) for service, _, _ in calls}
+    make_client: Any = deployment.assume(role).client
+    clients = {service: make_client(service) for service, _, _ in calls}
     for service, method, parameters in calls:
         with enable_iam_authentication(), pytest.raises(ClientError) as refusal:
             getattr(clients[service], method)(**parameters)
@@ -209,9 +208,9 @@ def test_functions_list_versions_of_runs_only(deployment: Deployment, role: str)
         context = {} if prefix is None else {"s3:prefix": prefix}
         return allows(deployment.statements[role], Request("s3:ListBucketVersions", bucket, context=context))
 
-    prefixes = (METADATA, "runs/", "runs", "", None, "results/", "backfill/")
-    assert list(filter(may_list, prefixes)) == [METADATA, "runs/"]
-    assert not may_list(METADATA, f"{deployment.bucket_arn}-2")
+    prefixes = (KEY, "runs/", "runs", "", None, "results/", "backfill/")
+    assert list(filter(may_list, prefixes)) == [KEY, "runs/"]
+    assert not may_list(KEY, f"{deployment.bucket_arn}-2")
 
 
 def test_batch_operations_may_do_what_the_job_takes_and_nothing_else(deployment: Deployment) -> None:
@@ -228,7 +227,7 @@ def test_batch_operations_may_do_what_the_job_takes_and_nothing_else(deployment:
     assert not allows(statements, Request("lambda:InvokeFunction", deployment.arn("RecorderFunction")))
     assert not allows(statements, Request("s3:PutInventoryConfiguration", f"{bucket}-2"))
     assert not allows(statements, Request("s3:PutObject", f"{bucket}-2/{report}"))
-    assert not allows(statements, Request("s3:PutObject", f"{bucket}/{METADATA}"))
+    assert not allows(statements, Request("s3:PutObject", f"{bucket}/{KEY}"))
 
 
 def test_pipes_may_read_the_stream_publish_and_keep_what_failed_and_nothing_else(deployment: Deployment) -> None:

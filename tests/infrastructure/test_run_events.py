@@ -13,14 +13,13 @@ from moto.events.models import EventPattern
 
 from local.samples import EVENTS
 from local.stack import LocalStack
+from tests.support.documents import BAD, GOOD
 from tests.support.resolution import resolve
-from tests.support.stack_fixtures import GOOD, delete_records
 
 SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/run-recorder-RunsTable"
 NO_CONFIG = {"environment": "", "model": {"name": "", "version": ""}, "input": "", "output": ""}
-BAD = b'{"model": 1}'
 
 Event = dict[str, Any]
 
@@ -50,14 +49,14 @@ def published(stack: LocalStack, pipes: list[dict[str, Any]]) -> Callable[[], li
 def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
     """What a pipe puts on the bus for one change in the stream, if anything."""
     patterns = [given["Pattern"] for given in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
-    change = json.loads(json.dumps(change, default=str))
-    if any(EventPattern.load(pattern).matches_event(change) for pattern in patterns):
+    message: Any = json.loads(json.dumps(change, default=str))
+    if any(EventPattern.load(pattern).matches_event(message) for pattern in patterns):
         bus = pipe["TargetParameters"]["EventBridgeEventBusParameters"]
         event = {
             "source": "run-recorder",
             "detail-type": bus["DetailType"],
             "resources": [TABLE_ARN],
-            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], change)),
+            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], message)),
         }
         VALIDATOR.validate(event)
         yield event
@@ -134,7 +133,7 @@ def test_each_write_becomes_one_event_and_nothing_else_does(
         for sequencer, uploaded in [("0A", good), ("0B", bad), ("0B", bad), ("0A", good), ("0C", better)]
     ]
     assert outcomes == ["recorded", "rejected", "duplicate", "stale", "recorded"]
-    delete_records(stack)
+    stack.delete_records()
     first, rejected, last = published()
     assert [event["detail-type"] for event in (first, rejected, last)] == [
         "Run Recorded",

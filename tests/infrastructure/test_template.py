@@ -29,7 +29,7 @@ def properties(resources: dict[str, Any]) -> dict[str, Any]:
     return {name: resource["Properties"] for name, resource in resources.items()}
 
 
-@pytest.fixture(scope="module", params=MODES.values(), ids=MODES)
+@pytest.fixture(scope="module", params=list(MODES.values()), ids=list(MODES))
 def each_mode(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {name: resource["Properties"] for name, resource in resolve(request.param).items()}
 

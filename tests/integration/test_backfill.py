@@ -3,35 +3,26 @@
 import json
 import random
 from collections.abc import Callable
-from typing import Any
+
+import pytest
 
 from handler.app import backfill_handler, lambda_handler
+from local.show import plain
 from local.stack import LocalStack
 from run_recorder.s3 import S3
-from tests.conftest import SOAK
-from tests.support.stack_fixtures import plain
-
-BAD = b'{"model": {}}'
-RUNS = 1000 if SOAK else 250
-
-
-def good(name: str) -> bytes:
-    return b'{"model": {"name": "%s", "version": "1"}}' % name.encode()
+from tests.support.documents import BAD, good
+from tests.support.events import Event, batch_event, batch_task, notification, s3_record
+from tests.support.names import key_of
 
 
 def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda _: None) -> list[str]:
     """Does what S3 Batch Operations does with the job, ten tasks an invocation; returns the outcomes."""
-    bucket = stack.outputs["RunsBucket"]
-    keys = [listed.key for listed in S3(stack.s3).list_objects(bucket, "runs/")]
+    keys = [listed.key for listed in S3(stack.s3).list_objects(stack.outputs["RunsBucket"], "runs/")]
     keys = [key for key in keys if key.endswith("/metadata.json")]
     outcomes = []
     for start in range(0, len(keys), 10):
-        tasks = [
-            {"taskId": key, "s3Key": key, "s3VersionId": None, "s3BucketArn": f"arn:aws:s3:::{bucket}"}
-            for key in keys[start : start + 10]
-        ]
-        event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks}
-        results = backfill_handler(event, None)["results"]
+        tasks = [batch_task(key, task_id=key, schema="1.0") for key in keys[start : start + 10]]
+        results = backfill_handler(batch_event(*tasks, schema="1.0"), None)["results"]
         assert [result["taskId"] for result in results] == [task["taskId"] for task in tasks]
         assert {result["resultCode"] for result in results} == {"Succeeded"}
         outcomes += [result["resultString"] for result in results]
@@ -39,27 +30,28 @@ def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda 
     return outcomes
 
 
-def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("runs", [250, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, runs: int) -> None:
     """Some are bad, some are uploaded again meanwhile, and those events come early, late or twice."""
     choose = random.Random(1)  # noqa: S311
     history: dict[str, list[bytes]] = {}
-    late: list[dict[str, Any]] = []
+    late: list[Event] = []
     waiting: set[str] = set()
     versions: dict[str, str] = {}
 
-    def upload(run_id: str, body: bytes) -> dict[str, Any]:
+    def upload(run_id: str, body: bytes) -> Event:
         history.setdefault(run_id, []).append(body)
-        key = f"runs/acme/{run_id}/metadata.json"
+        key = key_of(run_id)
         response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
         versions[run_id] = response["VersionId"]
         sequencer = f"{sum(map(len, history.values())):x}"
         etag = response["ETag"].strip('"')
-        return {"Records": [s3_record(key, versionId=response["VersionId"], eTag=etag, sequencer=sequencer)]}
+        return notification(s3_record(key, versionId=response["VersionId"], eTag=etag, sequencer=sequencer))
 
     # The runs are older than the stack, and the others' events are this test's to deliver.
     bucket = stack.outputs["RunsBucket"]
     stack.s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    for number in range(RUNS):
+    for number in range(runs):
         upload(f"run-{number}", BAD if choose.random() < 0.2 else good("old"))
     stack.upload("runs/acme/run-1/data/metadata.json", b"another file")
     done: set[str] = set()
@@ -67,7 +59,7 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
     def upload_meanwhile(run_ids: list[str]) -> None:
         done.update(run_ids)
         for _ in range(3):
-            run_id = f"run-{choose.randrange(RUNS)}"
+            run_id = f"run-{choose.randrange(runs)}"
             # A bad upload over one that nobody recorded would hide it for ever.
             may_be_bad = run_id in done and run_id not in waiting
             event = upload(run_id, BAD if may_be_bad and choose.random() < 0.5 else good(f"new-{len(late)}"))
@@ -79,7 +71,7 @@ def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, s3_record: C
                 lambda_handler(event, None)
 
     outcomes = run_job(stack, upload_meanwhile)
-    assert len(outcomes) == RUNS + 1
+    assert len(outcomes) == runs + 1
     assert set(outcomes) == {"recorded", "rejected", "ignored", "duplicate"}
     choose.shuffle(late)
     for event in late:

@@ -1,4 +1,4 @@
-"""Nothing that a producer can upload raises, blocks another message or half-writes a record."""
+"""No document that a producer can upload raises, blocks another message or half-writes a record."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from handler.app import lambda_handler
+from local.show import plain
 from local.stack import LocalStack
-from tests.support.stack_fixtures import GOOD, plain
+from tests.support.documents import GOOD, document
+from tests.support.events import notification, s3_record, sqs_event
+from tests.support.names import key_of
 
 
 def with_parameter(value: bytes) -> bytes:
@@ -36,15 +39,11 @@ BAD_DOCUMENTS = {
     "lone surrogate": rb'{"model": {"name": "m\ud800", "version": "1"}}',
     "lone surrogate in a name": rb'{"model": {"name": "m", "version": "1"}, "\udc00": 1}',
     "empty name": with_parameter(b'[{"": 1}]'),
-    "long name": json.dumps({"model": {"name": "m", "version": "1"}, "parameters": {"x" * 70_000: 1}}).encode(),
-    "too large a record": json.dumps(
-        {"model": {"name": "m", "version": "1"}, "parameters": {"x": "y" * 500_000}}
-    ).encode(),
-    "too many small values": json.dumps(
-        {"model": {"name": "m", "version": "1"}, "parameters": {"x": [1] * 100_000}}
-    ).encode(),
-    "wrong id": b'{"organisation_id": "another", "model": {"name": "m", "version": "1"}}',
-    "missing file": b'{"model": {"name": "m", "version": "1"}, "files": [{"path": "none"}]}',
+    "long name": document(parameters={"x" * 70_000: 1}),
+    "too large a record": document(parameters={"x": "y" * 500_000}),
+    "too many small values": document(parameters={"x": [1] * 100_000}),
+    "wrong id": document(organisation_id="another"),
+    "missing file": document(files=[{"path": "none"}]),
     "10,001 files": json.dumps({"files": [{"path": f"{index}"} for index in range(10_001)]}).encode(),
     "no model": b"{}",
     "long errors": json.dumps({"tags": {"é" * 1_000 + str(index): 1 for index in range(40)}}).encode(),
@@ -79,14 +78,12 @@ def test_bad_document_is_rejected_and_its_record_says_why(
 def test_bad_documents_spoil_nothing_in_their_batch(
     stack: LocalStack,
     put_metadata: Callable[..., dict[str, str]],
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
 ) -> None:
     bodies = []
     for number, body in enumerate(BAD_DOCUMENTS.values()):
         for run, content in ((f"bad-{number}", body), (f"good-{number}", GOOD)):
-            key = f"runs/acme/{run}/metadata.json"
-            bodies.append({"Records": [s3_record(key, sequencer="1", **put_metadata(content, key))]})
+            key = key_of(run)
+            bodies.append(notification(s3_record(key, sequencer="1", **put_metadata(content, key))))
     assert lambda_handler(sqs_event(*bodies), None) == {"batchItemFailures": []}
     statuses = {item["run_id"]: item["status"] for item in map(plain, stack.records())}
     assert len(statuses) == 2 * len(BAD_DOCUMENTS)
@@ -98,8 +95,8 @@ def test_largest_rejection_fits_beside_the_largest_record(
     notify: Callable[..., dict[str, Any]],
     record: Callable[[], dict[str, Any] | None],
 ) -> None:
-    largest = {"model": {"name": "m", "version": "1"}, "parameters": {"p": "x" * 392_000}}
-    assert notify(sequencer="1", **put_metadata(json.dumps(largest).encode()))["outcome"] == "recorded"
+    largest = document(parameters={"p": "x" * 392_000})
+    assert notify(sequencer="1", **put_metadata(largest))["outcome"] == "recorded"
     assert notify(sequencer="2", **put_metadata(BAD_DOCUMENTS["long errors"]))["outcome"] == "rejected"
     item = record()
     assert item is not None
@@ -152,10 +149,9 @@ def test_declared_files_are_compared_with_the_bucket(
         stack.upload(prefix + name, body)
     stack.upload(f"runs/{organisation_id}/{run_id}0/elsewhere", b"")
     files = [{"path": "a.csv", "size": 3}, {"path": "deep/b c+d é.bin", "size": 0}, {"path": "z.csv"}]
-    document = {"model": {"name": "m", "version": "1"}, "files": files}
-    assert notify(sequencer="1", **put_metadata(json.dumps(document).encode()))["outcome"] == "recorded"
-    document["files"] = [{"path": "a.csv", "size": 4}, {"path": "elsewhere"}, {"path": "deep"}]
-    assert notify(sequencer="2", **put_metadata(json.dumps(document).encode()))["errors"] == [
+    assert notify(sequencer="1", **put_metadata(document(files=files)))["outcome"] == "recorded"
+    files = [{"path": "a.csv", "size": 4}, {"path": "elsewhere"}, {"path": "deep"}]
+    assert notify(sequencer="2", **put_metadata(document(files=files)))["errors"] == [
         {"path": "/files/0/size", "message": "the object has 3 bytes, not 4"},
         {"path": "/files/1/path", "message": "no object elsewhere below the run's prefix"},
         {"path": "/files/2/path", "message": "no object deep below the run's prefix"},
@@ -165,11 +161,9 @@ def test_declared_files_are_compared_with_the_bucket(
 def test_upload_that_aws_refuses_comes_again_and_is_then_recorded(
     stack: LocalStack,
     put_metadata: Callable[..., dict[str, str]],
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     environment: pytest.MonkeyPatch,
 ) -> None:
-    event = sqs_event({"Records": [s3_record(sequencer="1", **put_metadata())]})
+    event = sqs_event(notification(s3_record(sequencer="1", **put_metadata())))
     environment.setenv("RUNS_TABLE", "no-such-table")
     assert lambda_handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     environment.setenv("RUNS_TABLE", stack.outputs["RunsTable"])

@@ -7,13 +7,12 @@ import boto3
 import pytest
 
 from local.stack import LocalStack
-from tests.support.stack_fixtures import GOOD
+from tests.support.documents import BAD, GOOD, document
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 
 SEQUENCER = "0055AED6DCD90281E5"
 NEWER_SEQUENCER = "0055AED6DCD90281E6"
-BAD = b"{}"
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_sequenced_upload_takes_one_read_and_one_write(
 
 @pytest.mark.parametrize(
     ("body", "outcome"),
-    [(b"{}", "rejected"), (b'{"model": {"name": "m", "version": "1"}, "tags": {"a": "b"}}', "recorded")],
+    [(BAD, "rejected"), (document(tags={"a": "b"}), "recorded")],
 )
 def test_repeated_upload_takes_no_more(
     put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any], body: bytes, outcome: str
@@ -182,7 +181,7 @@ def test_upload_behind_a_delete_marker_takes_a_listing_and_a_read_more(
 def test_missing_file_that_arrived_takes_a_second_write(
     stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], notify: Callable[..., Any]
 ) -> None:
-    uploaded = put_metadata(GOOD[:-1] + b', "files": [{"path": "a.csv"}]}')
+    uploaded = put_metadata(document(files=[{"path": "a.csv"}]))
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "rejected"
     calls.clear()
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "duplicate"
@@ -198,8 +197,7 @@ def test_declared_files_take_one_listing(
 ) -> None:
     for name in ("a.csv", "b.csv"):
         stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=f"runs/acme/run-0001/{name}", Body=b"1")
-    files = b'"files": [{"path": "a.csv"}, {"path": "b.csv", "size": 1}]'
-    uploaded = put_metadata(b'{"model": {"name": "m", "version": "1"}, ' + files + b"}")
+    uploaded = put_metadata(document(files=[{"path": "a.csv"}, {"path": "b.csv", "size": 1}]))
     calls.clear()
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
     assert calls == ["GetObject", "ListObjectsV2", "UpdateItem"]
@@ -216,7 +214,7 @@ def test_undeclared_files_before_and_between_the_declared_ones_take_no_listing_o
     environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")  # a page
     for number in range(100):
         stack.upload(f"runs/acme/run-0001/{number:03}", b"")
-    uploaded = put_metadata(GOOD[:-1] + b', "files": [{"path": "090"}, {"path": "050"}, {"path": "051"}]}')
+    uploaded = put_metadata(document(files=[{"path": "090"}, {"path": "050"}, {"path": "051"}]))
     calls.clear()
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
     assert calls == ["GetObject", "ListObjectsV2", "ListObjectsV2", "UpdateItem"]

@@ -1,6 +1,5 @@
 """An upload that is rejected for missing files alone is evaluated again by each event; any other verdict is final."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,8 @@ import pytest
 
 from handler.app import backfill_handler
 from local.stack import LocalStack
-from tests.support.stack_fixtures import GOOD
+from tests.support.documents import GOOD, document
+from tests.support.events import batch_event, batch_task
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 
@@ -23,8 +23,7 @@ SEQUENCER = "5".zfill(32)
 
 def declare(*paths: str, size: int = 1, **fields: Any) -> bytes:
     """A document that declares files of this size, and states these fields besides."""
-    files = [{"path": path, "size": size} for path in paths]
-    return json.dumps({"model": {"name": "m", "version": "1"}, "files": files, **fields}).encode()
+    return document(files=[{"path": path, "size": size} for path in paths], **fields)
 
 
 def missing(index: int, path: str) -> dict[str, str]:
@@ -32,7 +31,7 @@ def missing(index: int, path: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=["same event", "event without a sequencer", "back-fill"])
-def look(request: pytest.FixtureRequest, stack: LocalStack, metadata_key: str, notify: Notify) -> Look:
+def look(request: pytest.FixtureRequest, notify: Notify) -> Look:
     """Evaluates an upload once more; returns the outcome."""
 
     def send_again(upload: dict[str, str]) -> str:
@@ -41,9 +40,7 @@ def look(request: pytest.FixtureRequest, stack: LocalStack, metadata_key: str, n
                 return str(notify(sequencer="5", **upload)["outcome"])
             case "event without a sequencer":
                 return str(notify(**upload)["outcome"])
-        task = {"taskId": "1", "s3Key": metadata_key, "s3Bucket": stack.outputs["RunsBucket"]}
-        event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
-        (result,) = backfill_handler(event, None)["results"]
+        (result,) = backfill_handler(batch_event(batch_task()), None)["results"]
         assert result["resultCode"] == "Succeeded"
         return str(result["resultString"])
 

@@ -14,8 +14,8 @@ from pytest_mock import MockerFixture
 from handler.app import lambda_handler
 from local.stack import LocalStack
 from local.template import translate
+from tests.support.documents import GOOD
 from tests.support.serving import VARIABLES, run_local
-from tests.support.stack_fixtures import GOOD
 
 
 def test_run_shows_one_record_in_full_and_then_what_changes() -> None:

@@ -9,15 +9,10 @@ import pytest
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
-from tests.support.stack_fixtures import delete_records
+from tests.support.documents import BAD, document, good
+from tests.support.events import notification, s3_record, sqs_event
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
-
-BAD = b'{"model": 1}'
-
-
-def good(name: str) -> bytes:
-    return b'{"model": {"name": "%s", "version": "1"}}' % name.encode()
 
 
 def state(record: dict[str, Any] | None) -> dict[str, Any]:
@@ -53,7 +48,7 @@ def test_every_order_of_delivery_ends_in_the_same_record(
         notify(**event)
     expected = state(record())
     for order in permutations(events):
-        delete_records(stack)
+        stack.delete_records()
         first = None
         for event in [*order, *order]:
             notify(**event)
@@ -83,7 +78,7 @@ def test_same_event_again_is_a_duplicate_and_changes_nothing(
 
 
 def test_bad_upload_leaves_the_good_config(put_metadata: PutMetadata, notify: Notify, record: ReadRecord) -> None:
-    notify(sequencer="1", **put_metadata(b'{"model": {"name": "m", "version": "1"}, "name": "n", "tags": {"a": "b"}}'))
+    notify(sequencer="1", **put_metadata(document(name="n", tags={"a": "b"})))
     before = state(record())
     bad = put_metadata(BAD)
     assert notify(sequencer="2", **bad)["outcome"] == "rejected"
@@ -97,7 +92,7 @@ def test_bad_upload_leaves_the_good_config(put_metadata: PutMetadata, notify: No
 def test_good_upload_after_a_bad_one_removes_the_errors_and_what_it_does_not_state(
     put_metadata: PutMetadata, notify: Notify, record: ReadRecord
 ) -> None:
-    notify(sequencer="1", **put_metadata(b'{"model": {"name": "m", "version": "1"}, "name": "n", "tags": {"a": "b"}}'))
+    notify(sequencer="1", **put_metadata(document(name="n", tags={"a": "b"})))
     notify(sequencer="2", **put_metadata(BAD))
     notify(sequencer="3", **put_metadata(good("m2")))
     after = state(record())
@@ -395,12 +390,10 @@ def test_unversioned_bucket_is_recorded_without_versions(
 
 def test_messages_of_one_run_in_one_batch_end_in_order(
     put_metadata: PutMetadata,
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     record: ReadRecord,
 ) -> None:
     """They are handled side by side."""
     uploads = [put_metadata(good(f"m{number}")) for number in range(10)]
-    bodies = [{"Records": [s3_record(sequencer=f"{number:x}", **upload)]} for number, upload in enumerate(uploads)]
+    bodies = [notification(s3_record(sequencer=f"{number:x}", **upload)) for number, upload in enumerate(uploads)]
     assert lambda_handler(sqs_event(*bodies[::-1], *bodies), None) == {"batchItemFailures": []}
     assert state(record())["config"]["model"]["name"] == "m9"

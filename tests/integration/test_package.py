@@ -57,8 +57,8 @@ def runtime_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def containers(build: Path) -> dict[str, dict[str, Any]]:
     """What `sam local invoke` hands to the container of each function, by the function's entry point."""
-    command = [SAM / "bin" / "python", ROOT / "tests" / "support" / "sam_probe.py", "local", "invoke"]
-    options = [
+    command: list[str | Path] = [SAM / "bin" / "python", ROOT / "tests" / "support" / "sam_probe.py", "local", "invoke"]
+    options: list[str | Path] = [
         "--config-file", ROOT / "samconfig.toml", "--template", build / "template.yaml",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "--event", SAMPLES[0],
     ]  # fmt: skip

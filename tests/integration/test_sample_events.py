@@ -9,9 +9,9 @@ import pytest
 from handler.app import lambda_handler
 from local.invoke import choose_handler
 from local.samples import EVENTS, SAMPLES, expected_answer
+from local.show import plain
 from local.stack import LocalStack
 from run_recorder.errors import RunRecorderError
-from tests.support.stack_fixtures import plain
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)

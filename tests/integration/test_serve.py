@@ -17,9 +17,10 @@ from boto3.s3.transfer import TransferConfig
 from minio import Minio
 
 from local.sam import ROOT
+from local.show import plain
 from local.stack import TABLE
+from tests.support.documents import GOOD
 from tests.support.serving import COMMAND, VARIABLES, run_local, serving, shell_environment
-from tests.support.stack_fixtures import GOOD, plain
 
 BUCKET = VARIABLES["RUNS_BUCKET"]
 BURST = 60

@@ -9,9 +9,10 @@ import pytest
 
 from handler import app
 from handler.app import lambda_handler
+from local.show import plain
 from local.stack import LocalStack
 from local.template import translate
-from tests.support.stack_fixtures import plain
+from tests.support.events import TEST_EVENT, notification, s3_record, sqs_event
 
 
 @pytest.fixture
@@ -25,15 +26,13 @@ def silent_server() -> Iterator[str]:
 def test_invocation_ends_in_its_time_although_a_service_hangs(
     stack: LocalStack,
     put_metadata: Callable[..., dict[str, str]],
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     environment: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     silent_server: str,
     service: str,
 ) -> None:
-    hanging = {"Records": [s3_record(sequencer="5", **put_metadata())]}
-    event = sqs_event(hanging, {"Service": "Amazon S3", "Event": "s3:TestEvent"}, hanging)
+    hanging = notification(s3_record(sequencer="5", **put_metadata()))
+    event = sqs_event(hanging, TEST_EVENT, hanging)
     environment.setenv(f"AWS_ENDPOINT_URL_{service}", silent_server)
     answer = lambda_handler(event, SimpleNamespace(get_remaining_time_in_millis=lambda: 1500))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "0"}, {"itemIdentifier": "2"}]}

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation, Overflow, Underflow
 from typing import Any
 
@@ -15,8 +15,7 @@ from run_recorder.dynamodb_value import serialize
 from run_recorder.errors import FieldError, InvalidMetadataError
 from run_recorder.json_document import decode, encode
 from run_recorder.metadata import load_schema, parse_metadata
-
-RUN = Run("acme", "run-0001")
+from tests.support.names import RUN
 
 _EXACT = Context(prec=2_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation, Overflow, Underflow])
 
@@ -87,11 +86,12 @@ def _make_validator() -> jsonschema.protocols.Validator:
     library_formats = jsonschema.FormatChecker(["date-time"])
     formats = jsonschema.FormatChecker([])
 
-    @formats.checks("date-time")
     def is_date_time(value: Any) -> bool:
         if not isinstance(value, str):
             return True
         return "\n" not in value and library_formats.conforms(re.sub("^(.{17})60", r"\g<1>59", value), "date-time")
+
+    formats.checks("date-time")(is_date_time)
 
     def is_integer(_checker: jsonschema.TypeChecker, value: Any) -> bool:
         return isinstance(value, Decimal) and value == value.to_integral_value()
@@ -129,7 +129,7 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, members), default=0)
 
 
-def comparable(attribute: dict[str, Any]) -> Any:
+def comparable(attribute: Mapping[str, Any]) -> Any:
     """A low-level attribute value in which equal numbers are equal, however they are spelled."""
     ((kind, value),) = attribute.items()
     match kind:

@@ -9,6 +9,17 @@ from urllib.parse import quote_plus
 from run_recorder.domain import ObjectEvent, Run
 from run_recorder.errors import UnknownEventError
 from run_recorder.events import WorkItem, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from tests.support.events import (
+    Event,
+    batch_event,
+    batch_task,
+    eventbridge_event,
+    notification,
+    s3_record,
+    sns_body,
+    sns_event,
+    sqs_event,
+)
 
 _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
@@ -46,68 +57,31 @@ def check_text(text: str) -> None:
 
 def _check_body(body: str) -> None:
     """A message that stands beside the body's is as it is alone."""
-    event = {
-        "Records": [sqs_record("bad", body), sqs_record("good", json.dumps(notification("runs/a/b/metadata.json")))]
-    }
+    event = sqs_event(body, notification(s3_record("runs/a/b/metadata.json", "b")))
     check_event(event)
     bad, good = parse_messages(event)
-    assert (bad.item_id, good.item_id) == ("bad", "good")
+    assert (bad.item_id, good.item_id) == ("0", "1")
     assert [upload.run for upload in good.uploads] == [Run("a", "b")]
     check_event(sns_event(body))
 
 
 def check_key(key: str) -> None:
     """A key arrives as it was in S3 by every way, and what looks encoded twice is decoded once."""
-    _check_keys(json.dumps(notification(quote_plus(key))), key)
-    _check_keys(json.dumps(notification(key)), form_decode(key))
-    _check_keys(json.dumps(eventbridge_event(key)), key)
+    _check_keys(notification(s3_record(quote_plus(key), "b")), key)
+    _check_keys(notification(s3_record(key, "b")), form_decode(key))
+    _check_keys(eventbridge_event(key, "b"), key)
     for encoded, decoded in ((quote_plus(key), key), (key, form_decode(key))):
-        ((upload,),) = [message.uploads for message in parse_tasks(batch_event(encoded))]
+        ((upload,),) = [message.uploads for message in parse_tasks(batch_event(batch_task(encoded, "b")))]
         assert (upload.key, upload.run) == (decoded, run_of(decoded))
 
 
-def _check_keys(body: str, key: str) -> None:
-    events = [json.loads(body), {"Records": [sqs_record("1", body)]}]
-    if "Records" in events[0]:
-        events += [
-            sns_event(body),
-            {"Records": [sqs_record("1", json.dumps({"Type": "Notification", "Message": body}))]},
-        ]
+def _check_keys(alone: Event, key: str) -> None:
+    events = [alone, sqs_event(alone)]
+    if "Records" in alone:
+        events += [sns_event(alone), sqs_event(sns_body(alone))]
     for event in events:
         (upload,) = check_event(event)
         assert (upload.key, upload.run) == (key, run_of(key))
-
-
-def notification(key: str, bucket: str = "b") -> Any:
-    """An S3 notification that names a key, as it is encoded."""
-    s3 = {"bucket": {"name": bucket}, "object": {"key": key, "versionId": "v", "sequencer": "1"}}
-    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
-    return {"Records": [record]}
-
-
-def eventbridge_event(key: str) -> Any:
-    """An event of EventBridge."""
-    return {
-        "source": "aws.s3",
-        "detail-type": "Object Created",
-        "detail": {"bucket": {"name": "b"}, "object": {"key": key}},
-    }
-
-
-def sqs_record(message_id: str, body: str) -> Any:
-    """A message."""
-    return {"eventSource": "aws:sqs", "messageId": message_id, "body": body}
-
-
-def sns_event(message: str) -> Any:
-    """An event of SNS."""
-    return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}
-
-
-def batch_event(key: str, bucket: str = "b") -> Any:
-    """An invocation by S3 Batch Operations with one task."""
-    task = {"taskId": "1", "s3Key": key, "s3Bucket": bucket}
-    return {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
 
 
 def run_of(key: str) -> Run | None:

@@ -120,7 +120,7 @@ def _transplant(tree: list[Any], random: Random) -> None:
 def _wrap(tree: list[Any], random: Random) -> None:
     holder, place = random.choice(list(_places(tree)))
     for _ in range(random.choice([1, 1, 2, 3, 29, 30, 31, 32])):
-        holder[place] = random.choice([lambda value: [value], lambda value: Object([["a", value]])])(holder[place])
+        holder[place] = random.choice(_WRAPPINGS)(holder[place])
 
 
 def _encode_again(tree: list[Any], random: Random) -> None:
@@ -144,6 +144,8 @@ def _change_members(tree: list[Any], random: Random) -> None:
         case _:
             members.reverse()
 
+
+_WRAPPINGS: list[Callable[[Any], Any]] = [lambda value: [value], lambda value: Object([["a", value]])]
 
 _CHANGES: list[Callable[[list[Any], Random], None]] = [
     _replace, _replace, _replace, _insert_inside, _insert_inside, _transplant, _wrap, _encode_again,

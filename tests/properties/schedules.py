@@ -12,26 +12,23 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
-from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from moto.dynamodb.exceptions import ConditionalCheckFailed
 from moto.dynamodb.models import DynamoDBBackend
 
 from run_recorder.config import load_settings
-from run_recorder.domain import ObjectEvent, Run
+from run_recorder.domain import ObjectEvent
 from run_recorder.keys import parse_sequencer
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from tests.conftest import BUCKET, TABLE
+from tests.support.fake_s3 import client_error
+from tests.support.names import BUCKET, KEY, RUN, TABLE, UPLOADED_AT
 
-RUN = Run("acme", "run-0001")
-KEY = f"{RUN.prefix}metadata.json"
-FIRST_UPLOAD = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 SEQUENCERS = ("9", "a", "B", "c")
 """Of the uploads, in S3's order."""
 
@@ -128,7 +125,7 @@ class ReplayedClient:
     def get_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
         upload = self._answer("get_object", call)
         if upload is None:
-            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+            raise client_error("NoSuchKey")
         letter = self._scenario.documents[upload]
         model = {"name": letter, "version": "1"} if letter.isupper() else letter
         files = [{"path": f"file-{upload}"}] if upload in self._scenario.late else []
@@ -138,7 +135,7 @@ class ReplayedClient:
     def head_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
         upload = self._answer("head_object", call)
         if upload is None:
-            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+            raise client_error("404")
         return {"ContentLength": 1, **self._head(upload)}
 
     def get_paginator(self, operation: str) -> Self:  # noqa: D102
@@ -163,14 +160,13 @@ class ReplayedClient:
     def update_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
         written, found = self._answer("update_item", call)
         if not written:
-            item = {"Item": json.loads(found)} if found else {}
-            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, **item}, "UpdateItem")
+            raise client_error("ConditionalCheckFailedException", **({"Item": json.loads(found)} if found else {}))
         return {}
 
     def _head(self, upload: int) -> dict[str, Any]:
         return {
             "ETag": f'"{self._scenario.documents[upload]}"',
-            "LastModified": FIRST_UPLOAD + timedelta(minutes=upload),
+            "LastModified": UPLOADED_AT + timedelta(minutes=upload),
             "VersionId": self._scenario.version_id(upload),
         }
 
@@ -183,18 +179,25 @@ class ReplayedClient:
 class Explorer:
     """Takes a scenario through all of its schedules.
 
-    Args:
-        check_write: is shown every item that was written over, and what came after it.
-        check_end: is shown the item that is there when all is done.
+    Attributes:
+        schedules: how many they were.
     """
 
     def __init__(
         self, scenario: Scenario, check_write: Callable[[Item, Item], None], check_end: Callable[[Item], None]
     ) -> None:
+        """Make an explorer.
+
+        Args:
+            scenario: what happens.
+            check_write: is shown every item that was written over, and what came after it.
+            check_end: is shown the item that is there when all is done.
+        """
         self._scenario = scenario
         self._check_write = functools.cache(check_write)
         self._check_end = functools.cache(check_end)
         self._settings = load_settings()
+        self.schedules = 0
         self._schedules: dict[State, int] = {}
         self._next_call = functools.cache(self._find_next_call)
 
@@ -203,9 +206,11 @@ class Explorer:
         """How many states were looked at."""
         return len(self._schedules)
 
-    def explore(self) -> int:
-        """Explores all that can happen; returns the number of schedules."""
-        return self._count(State((), (), 0, None, ((),) * len(self._scenario.deliveries), self._scenario.crashes), [])
+    def explore(self) -> None:
+        """Explore all that can happen."""
+        self.schedules = self._count(
+            State((), (), 0, None, ((),) * len(self._scenario.deliveries), self._scenario.crashes), []
+        )
 
     def _count(self, state: State, trail: list[str]) -> int:
         if state not in self._schedules:
@@ -304,6 +309,11 @@ class Explorer:
         return state.item, max(found, default=None)
 
 
+_ABSENT: dict[str, Any] = dict.fromkeys(
+    ("throughput", "global_indexes", "indexes", "streams", "sse_specification", "tags", "warm_throughput")
+)
+
+
 @functools.cache
 def update(item: Item, call: str) -> tuple[Item, tuple[bool, Item]]:
     """An update of the item by moto: the item after it; whether it was written, and else what was found."""
@@ -313,9 +323,7 @@ def update(item: Item, call: str) -> tuple[Item, tuple[bool, Item]]:
         TABLE,
         schema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)],
         attr=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        **dict.fromkeys(
-            ("throughput", "global_indexes", "indexes", "streams", "sse_specification", "tags", "warm_throughput")
-        ),
+        **_ABSENT,
         billing_mode="PAY_PER_REQUEST",
         deletion_protection_enabled=False,
     )

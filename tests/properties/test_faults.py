@@ -19,14 +19,15 @@ from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from run_recorder.errors import UploadFailedError
 from tests.properties.faults import FAULTS, OF_A_VERSION
+from tests.support.documents import BAD, good
+from tests.support.events import batch_event, batch_task, notification, s3_record, sqs_record
 from tests.support.faulty_network import Exchange, FaultyNetwork, Plan, Reply, faulty_network
+from tests.support.names import key_of
 
-OLD = '{"model": {"name": "old", "version": "1"}, "name": "old", "tags": {"é": "ü"}}'.encode()
-NEW = b'{"model": {"name": "new", "version": "1"}}'
-WITH_FILES = b'{"model": {"name": "new", "version": "1"}, "files": [{"path": "data.csv", "size": 3}]}'
-BAD = b'{"model": 1}'
+OLD = good("old", name="old", tags={"é": "ü"})
+NEW = good("new")
+WITH_FILES = good("new", files=[{"path": "data.csv", "size": 3}])
 NUMBERS = itertools.count(1)
-SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Run:
     @property
     def key(self) -> str:
         """Of its metadata.json."""
-        return f"runs/acme/{self.run_id}/metadata.json"
+        return key_of(self.run_id)
 
     @property
     def names(self) -> list[str]:
@@ -63,17 +64,13 @@ class Run:
         s3_object = {"key": self.key, **self.uploads[event.number - 1]}
         if event.sequenced:
             s3_object["sequencer"] = str(event.number)
-        return {
-            "eventSource": "aws:s3",
-            "eventName": "ObjectCreated:Put",
-            "s3": {"bucket": {"name": os.environ["RUNS_BUCKET"]}, "object": s3_object},
-        }
+        return s3_record(**s3_object)
 
 
 def send_directly(runs: list[Run], event: Event) -> set[str]:
     """Hands the event of each run to the function; returns the runs that failed."""
     try:
-        answer = lambda_handler({"Records": [run.record(event) for run in runs]}, None)
+        answer = lambda_handler(notification(*(run.record(event) for run in runs)), None)
     except UploadFailedError as error:
         return set(re.findall(r"runs/acme/(run-\d+)/", str(error)))
     assert len(answer["outcomes"]) == len(runs)
@@ -82,19 +79,15 @@ def send_directly(runs: list[Run], event: Event) -> set[str]:
 
 def send_by_sqs(runs: list[Run], event: Event) -> set[str]:
     """The same, a message each."""
-    messages = [
-        {"eventSource": "aws:sqs", "messageId": run.run_id, "body": json.dumps({"Records": [run.record(event)]})}
-        for run in runs
-    ]
+    messages = [sqs_record(notification(run.record(event)), run.run_id) for run in runs]
     answer = lambda_handler({"Records": messages}, None)
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
 
 def send_as_tasks(runs: list[Run], _: Event) -> set[str]:
     """The same, a task of S3 Batch Operations each."""
-    tasks = [{"taskId": run.run_id, "s3Key": run.key, "s3Bucket": os.environ["RUNS_BUCKET"]} for run in runs]
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
-    results = backfill_handler(event, None)["results"]
+    tasks = [batch_task(run.key, task_id=run.run_id) for run in runs]
+    results = backfill_handler(batch_event(*tasks), None)["results"]
     assert [result["taskId"] for result in results] == [run.run_id for run in runs]
     assert {result["resultCode"] for result in results} <= {"Succeeded", "TemporaryFailure"}
     return {result["taskId"] for result in results if result["resultCode"] == "TemporaryFailure"}
@@ -119,37 +112,38 @@ BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=Fa
 FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
 REPLAY_OF_AN_OLDER_UPLOAD = Scenario([OLD, NEW, Event(2)], Event(1, sequenced=False), send_by_sqs)
 
+Call = tuple[Scenario, str, int]
 # Every call in the code: how many of the same operation come before it, and what it is for.
-CALLS = [
-    pytest.param(FIRST, "GetObject", 0, id="read a version"),
-    pytest.param(FIRST, "ListObjectsV2", 0, id="list the files"),
-    pytest.param(FIRST, "UpdateItem", 0, id="write"),
-    pytest.param(LATE, "UpdateItem", 0, id="write what is refused as stale"),
-    pytest.param(LATE, "UpdateItem", 1, id="fill in"),
-    pytest.param(BACK_FILL, "GetItem", 0, id="read the record"),
-    pytest.param(BACK_FILL, "GetObject", 0, id="read the current object"),
-    pytest.param(BACK_FILL, "UpdateItem", 0, id="replace the record"),
-    pytest.param(AFTER_BACK_FILL, "UpdateItem", 0, id="write what cannot be compared"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0, id="list the versions"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1, id="read an older version"),
-    pytest.param(FILL_IN_FROM_THE_LIST, "UpdateItem", 0, id="fill in from the list"),
-    pytest.param(REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0, id="look for a version"),
-]
+CALLS: dict[str, Call] = {
+    "read a version": (FIRST, "GetObject", 0),
+    "list the files": (FIRST, "ListObjectsV2", 0),
+    "write": (FIRST, "UpdateItem", 0),
+    "write what is refused as stale": (LATE, "UpdateItem", 0),
+    "fill in": (LATE, "UpdateItem", 1),
+    "read the record": (BACK_FILL, "GetItem", 0),
+    "read the current object": (BACK_FILL, "GetObject", 0),
+    "replace the record": (BACK_FILL, "UpdateItem", 0),
+    "write what cannot be compared": (AFTER_BACK_FILL, "UpdateItem", 0),
+    "list the versions": (BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectVersions", 0),
+    "read an older version": (BACK_FILL_OF_A_REJECTED_UPLOAD, "GetObject", 1),
+    "fill in from the list": (FILL_IN_FROM_THE_LIST, "UpdateItem", 0),
+    "look for a version": (REPLAY_OF_AN_OLDER_UPLOAD, "HeadObject", 0),
+}
 # The same calls by other ways.
-CALLS_AGAIN = [
-    *[
-        pytest.param(replace(call.values[0], send=send), *call.values[1:], id=f"{call.id}, {send.__name__}")
-        for call in CALLS
+CALLS_AGAIN: dict[str, Call] = {
+    **{
+        f"{name}, {send.__name__}": (replace(scenario, send=send), operation, skip)
+        for name, (scenario, operation, skip) in CALLS.items()
         for send in (send_directly, send_by_sqs)
-    ],
-    pytest.param(BACK_FILL, "ListObjectsV2", 0, id="list the current files"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0, id="list the files of an older version"),
-    pytest.param(BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0, id="replace the record by two uploads"),
-    pytest.param(FILL_IN_FROM_THE_LIST, "GetItem", 0, id="read the record to fill in"),
-    pytest.param(AFTER_BACK_FILL, "GetItem", 0, id="read what cannot be compared"),
-    pytest.param(AFTER_BACK_FILL, "GetObject", 1, id="read the current object instead"),
-    pytest.param(AFTER_BACK_FILL, "UpdateItem", 1, id="replace what cannot be compared"),
-]
+    },
+    "list the current files": (BACK_FILL, "ListObjectsV2", 0),
+    "list the files of an older version": (BACK_FILL_OF_A_REJECTED_UPLOAD, "ListObjectsV2", 0),
+    "replace the record by two uploads": (BACK_FILL_OF_A_REJECTED_UPLOAD, "UpdateItem", 0),
+    "read the record to fill in": (FILL_IN_FROM_THE_LIST, "GetItem", 0),
+    "read what cannot be compared": (AFTER_BACK_FILL, "GetItem", 0),
+    "read the current object instead": (AFTER_BACK_FILL, "GetObject", 1),
+    "replace what cannot be compared": (AFTER_BACK_FILL, "UpdateItem", 1),
+}
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +236,13 @@ def _function(
 
 
 @pytest.mark.usefixtures("_function")
-@pytest.mark.parametrize(("scenario", "operation", "skip"), [*CALLS, *(CALLS_AGAIN if SOAK else [])])
+@pytest.mark.parametrize(
+    ("scenario", "operation", "skip"),
+    [
+        *[pytest.param(*call, id=name) for name, call in CALLS.items()],
+        *[pytest.param(*call, id=name, marks=pytest.mark.slow) for name, call in CALLS_AGAIN.items()],
+    ],
+)
 def test_call_that_fails_loses_nothing(
     stack: LocalStack,
     network: FaultyNetwork,
@@ -335,7 +335,8 @@ def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
     plans = {name: Plan(name, "UpdateItem", 0, 1) for name in LOST_ANSWERS}
     network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
     capsys.readouterr()
-    answer = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    event = notification(*(run.record(scenario.event) for run in runs.values()))
+    answer = lambda_handler(event, None)
     network.plans = {}
     network.settle()
     assert [name for name, plan in plans.items() if not plan.met] == []
@@ -343,5 +344,5 @@ def test_write_whose_answer_is_lost_is_reported_as_what_it_wrote(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (metrics,) = [line for line in lines if "_aws" in line]
     assert {name: value for name, value in metrics.items() if name not in ("_aws", "service")} == {metric: [len(runs)]}
-    again = lambda_handler({"Records": [run.record(scenario.event) for run in runs.values()]}, None)
+    again = lambda_handler(event, None)
     assert {one["outcome"] for one in again["outcomes"]} == {"duplicate"}

@@ -9,6 +9,7 @@ The model is that sentence over the list of uploads. It knows nothing of how the
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import itertools
@@ -34,9 +35,11 @@ from hypothesis.stateful import (
 )
 
 from handler.app import backfill_handler, lambda_handler
+from local.show import plain
 from local.stack import LocalStack
-from tests.conftest import SOAK
-from tests.support.stack_fixtures import plain
+from tests.support.documents import BAD, good
+from tests.support.events import batch_event, batch_task, eventbridge_event, notification, s3_record
+from tests.support.names import key_of
 
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
 FIRST_SEQUENCER = 0xFD
@@ -46,15 +49,11 @@ LATEST = ("status", "version_id", "etag", "uploaded_at")
 
 # What each document sets; None is one to reject. Few, so that the same entity tag comes again.
 DOCUMENTS: dict[bytes, dict[str, Any] | None] = {
-    b'{"model": {"name": "a", "version": "1"}, "name": "A", "tags": {"t": "a"}}': {
-        "config": "a",
-        "name": "A",
-        "tags": {"t": "a"},
-    },
-    b'{"model": {"name": "b", "version": "1"}, "created_by": "B"}': {"config": "b", "created_by": "B"},
-    b'{"model": {"name": "c", "version": "1"}}': {"config": "c"},
-    b'{"model": {"name": "d", "version": "1"}, "files": [{"path": "late.csv"}]}': {"config": "d"},
-    b'{"model": 1}': None,
+    good("a", name="A", tags={"t": "a"}): {"config": "a", "name": "A", "tags": {"t": "a"}},
+    good("b", created_by="B"): {"config": "b", "created_by": "B"},
+    good("c"): {"config": "c"},
+    good("d", files=[{"path": LATE_FILE}]): {"config": "d"},
+    BAD: None,
     b"{": None,
 }
 
@@ -93,38 +92,31 @@ class Event:
     sequencer: int | None
 
 
-def notification(bucket: str, key: str, event: Event) -> str:
-    """The outcome of an S3 notification, which spells sequencers in one way."""
-    s3_object: dict[str, Any] = {"key": key, "eTag": event.etag, "versionId": event.version_id}
-    if event.sequencer is not None:
-        s3_object["sequencer"] = f"00{event.sequencer:X}"
-    s3 = {"bucket": {"name": bucket}, "object": s3_object}
-    record = {"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
-    outcome: str = lambda_handler({"Records": [record]}, None)["outcomes"][0]["outcome"]
+def by_s3(key: str, event: Event) -> str:
+    """Return the outcome of an S3 notification, which spells sequencers in one way."""
+    sequencer = {} if event.sequencer is None else {"sequencer": f"00{event.sequencer:X}"}
+    record = s3_record(key, eTag=event.etag, versionId=event.version_id, **sequencer)
+    outcome: str = lambda_handler(notification(record), None)["outcomes"][0]["outcome"]
     return outcome
 
 
-def eventbridge(bucket: str, key: str, event: Event) -> str:
-    """The outcome of an event of EventBridge, which spells them in another."""
-    s3_object: dict[str, Any] = {"key": key, "etag": event.etag, "version-id": event.version_id}
-    if event.sequencer is not None:
-        s3_object["sequencer"] = f"{event.sequencer:x}"
-    detail = {"bucket": {"name": bucket}, "object": s3_object}
-    answer = lambda_handler({"source": "aws.s3", "detail-type": "Object Created", "detail": detail}, None)
+def by_eventbridge(key: str, event: Event) -> str:
+    """Return the outcome of an event of EventBridge, which spells them in another."""
+    sequencer = {} if event.sequencer is None else {"sequencer": f"{event.sequencer:x}"}
+    answer = lambda_handler(eventbridge_event(key, etag=event.etag, version_id=event.version_id, **sequencer), None)
     outcome: str = answer["outcomes"][0]["outcome"]
     return outcome
 
 
-def task(bucket: str, key: str, event: Event) -> str:
-    """The outcome of a task of S3 Batch Operations."""
-    tasks = [{"taskId": "t", "s3Key": key, "s3VersionId": event.version_id, "s3Bucket": bucket}]
-    invocation = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": tasks}
-    outcome: str = backfill_handler(invocation, None)["results"][0]["resultString"]
+def by_task(key: str, event: Event) -> str:
+    """Return the outcome of a task of S3 Batch Operations."""
+    answer = backfill_handler(batch_event(batch_task(key, version_id=event.version_id)), None)
+    outcome: str = answer["results"][0]["resultString"]
     return outcome
 
 
-Send = Callable[[str, str, Event], str]
-live = st.sampled_from([notification, eventbridge])
+Send = Callable[[str, Event], str]
+live = st.sampled_from([by_s3, by_eventbridge])
 
 
 def without_none(**attributes: Any) -> dict[str, Any]:
@@ -143,7 +135,7 @@ class Histories(RuleBasedStateMachine):
         self.figures = figures
         self.stack = stack
         self.run_id = f"run-{figures['histories']}"
-        self.key = f"runs/acme/{self.run_id}/metadata.json"
+        self.key = key_of(self.run_id)
         self.bucket = f"bucket-{figures['histories']}"
         stack.s3.create_bucket(Bucket=self.bucket)
         environment.setenv("RUNS_BUCKET", self.bucket)
@@ -203,7 +195,7 @@ class Histories(RuleBasedStateMachine):
         self.uploaded.append(version)
         self.figures["uploads"] += 1
         if prompt:
-            self.deliver(version, notification)
+            self.deliver(version, by_s3)
         return version
 
     @precondition(lambda self: not self.file_is_there)
@@ -256,7 +248,7 @@ class Histories(RuleBasedStateMachine):
     @rule(upload=uploads, by_version=st.booleans())
     def back_fill(self, upload: Version, by_version: bool) -> None:
         """By a job that may have listed the bucket long ago, or by a repair."""
-        self._handle(task, Event(upload.version_id if by_version else None, None, None), set(self.stored))
+        self._handle(by_task, Event(upload.version_id if by_version else None, None, None), set(self.stored))
 
     def _handle(self, send: Send, event: Event, covered: set[Version]) -> None:
         """Handles an event, and checks the record and what is said of it."""
@@ -266,7 +258,7 @@ class Histories(RuleBasedStateMachine):
         before = self.record
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            outcome = send(self.bucket, self.key, event)
+            outcome = send(self.key, event)
         self.record = self._read()
         self._check_outcome(event, outcome)
         lines = [line["outcome"] for line in map(json.loads, output.getvalue().splitlines()) if "message" in line]
@@ -402,13 +394,15 @@ def simplify(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("distinct_times")
+@pytest.mark.parametrize("histories", [36, pytest.param(2_500, marks=pytest.mark.slow)])
 def test_record_is_right_after_every_step_of_any_history(
-    stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None], histories: int
 ) -> None:
     figures = Counter[str]()
+    make_machine: Any = functools.partial(Histories, stack, environment, figures)
     run_state_machine_as_test(
-        lambda: Histories(stack, environment, figures),
-        settings=settings(max_examples=2_500 if SOAK else 36, stateful_step_count=30),
+        make_machine,
+        settings=settings(max_examples=histories, stateful_step_count=30),
     )
     for name, count in figures.items():
         record_property(name, count)

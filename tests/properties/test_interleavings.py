@@ -16,9 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SOAK
+from local.show import plain
 from tests.properties.schedules import SEQUENCERS, Delivery, Explorer, Item, Scenario
-from tests.support.stack_fixtures import plain
 
 
 @functools.cache
@@ -91,7 +90,7 @@ def explore(scenario: Scenario, check_end: Callable[[View], None]) -> Explorer:
             assert (shown.source or 0) <= (shows.source or 0)
 
     explorer = Explorer(scenario, check_write, lambda item: check_end(View.of_record(scenario, read(item))))
-    explorer.schedules = explorer.explore()
+    explorer.explore()
     return explorer
 
 
@@ -120,10 +119,14 @@ def own_events(*sequenced: bool) -> tuple[Delivery, ...]:
     return tuple(Delivery.of(upload, sequenced=is_sequenced) for upload, is_sequenced in enumerate(sequenced))
 
 
+def slow(case: Any) -> Any:
+    """Return a case that only `make soak` runs."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 # Uploads, how many of their events come once more, crashes, and by how much clocks differ.
 SIZES = [(1, 1, 1, 0), (2, 0, 2, 1), (2, 1, 1, 1), (3, 0, 0, 1)]
-if SOAK:
-    SIZES += [(2, 1, 2, 0), (2, 2, 0, 1), (3, 0, 1, 0), (3, 0, 1, 1), (3, 1, 0, 1)]
+LARGE_SIZES = [(2, 1, 2, 0), (2, 2, 0, 1), (3, 0, 1, 0), (3, 0, 1, 1), (3, 1, 0, 1)]
 
 
 def find_scenarios(uploads: int, repeated: int, crashes: int, clock_step: int, **kind: Any) -> Iterator[Scenario]:
@@ -136,7 +139,7 @@ def find_scenarios(uploads: int, repeated: int, crashes: int, clock_step: int, *
                 yield Scenario(names, deliveries, crashes=crashes, clock_step=clock_step, **kind)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", [*SIZES, *map(slow, LARGE_SIZES)], ids=str)
 def test_every_interleaving_of_events_and_crashes_ends_as_a_view_of_the_bucket(
     size: tuple[int, int, int, int], record_property: Callable[[str, object], None]
 ) -> None:
@@ -193,18 +196,19 @@ BACKFILLS: dict[str, Iterable[Scenario]] = {
     "a late file of one of three, a lost event, and a task": find_late_files(3, 1, lost=1),
     "an upload from before versioning, whose event has no sequencer": find_first_unsequenced(3, null_first=True),
 }
-if SOAK:
-    BACKFILLS |= {
-        "one task beside all events of three": find_backfills(3, 1, clock_step=1),
-        "two tasks beside the events of three": find_sequenced_backfills(3, 2),
-        "two tasks beside the events of two, and a crash": find_sequenced_backfills(2, 2, crashes=1, clock_step=1),
-        "one task beside the events of four": find_sequenced_backfills(4, 1),
-        "a lost event of four": find_lost_events(4, clock_step=1),
-        "a late file of one of three, and a task": find_late_files(3, 1),
-    }
+LARGE_BACKFILLS: dict[str, Iterable[Scenario]] = {
+    "one task beside all events of three": find_backfills(3, 1, clock_step=1),
+    "two tasks beside the events of three": find_sequenced_backfills(3, 2),
+    "two tasks beside the events of two, and a crash": find_sequenced_backfills(2, 2, crashes=1, clock_step=1),
+    "one task beside the events of four": find_sequenced_backfills(4, 1),
+    "a lost event of four": find_lost_events(4, clock_step=1),
+    "a late file of one of three, and a task": find_late_files(3, 1),
+}
 
 
-@pytest.mark.parametrize("scenarios", BACKFILLS.values(), ids=BACKFILLS)
+@pytest.mark.parametrize(
+    "scenarios", [*BACKFILLS.values(), *map(slow, LARGE_BACKFILLS.values())], ids=[*BACKFILLS, *LARGE_BACKFILLS]
+)
 def test_backfill_between_any_two_calls_ends_as_a_view_of_the_bucket(
     scenarios: Iterable[Scenario], record_property: Callable[[str, object], None]
 ) -> None:
@@ -212,18 +216,20 @@ def test_backfill_between_any_two_calls_ends_as_a_view_of_the_bucket(
         check(scenario, record_property)
 
 
+# The older versions matter little behind a good one.
+@pytest.mark.parametrize("last", ["c", slow("C")])
 @pytest.mark.parametrize("deleted", [0, 1])
-@pytest.mark.parametrize("tasks", [1, 2] if SOAK else [1])
+@pytest.mark.parametrize("tasks", [1, slow(2)])
 def test_deleted_version_changes_no_record_and_leaves_none_behind(
-    deleted: int, tasks: int, record_property: Callable[[str, object], None]
+    deleted: int, tasks: int, last: str, record_property: Callable[[str, object], None]
 ) -> None:
     """The version may be gone before its event, or after it is the source of the record.
 
     So it may count as an upload or not. What is not allowed is a config that is older than either.
     """
     for scenario in find_sequenced_backfills(3, tasks, deletable=(deleted,), clock_step=1):
-        if scenario.documents.endswith("C") and not SOAK:
-            continue  # the older versions do not matter behind a good one
+        if not scenario.documents.endswith(last):
+            continue
         views = [
             View.of_uploads(scenario.documents, uploads)
             for uploads in ([0, 1, 2], [0, 1, 2][:deleted] + [0, 1, 2][deleted + 1 :])
@@ -239,7 +245,7 @@ def test_deleted_version_changes_no_record_and_leaves_none_behind(
         record_property("states visited", explorer.states)
 
 
-@pytest.mark.parametrize("size", SIZES if SOAK else SIZES[:2], ids=str)
+@pytest.mark.parametrize("size", [*SIZES[:2], *map(slow, [*SIZES[2:], *LARGE_SIZES])], ids=str)
 def test_bucket_without_versions_ends_with_the_last_upload(
     size: tuple[int, int, int, int], record_property: Callable[[str, object], None]
 ) -> None:

@@ -9,32 +9,39 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-import moto.s3.responses
 import pytest
 from boto3.dynamodb.types import TypeSerializer
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from moto.core.responses import ActionResult
 
 from handler.app import backfill_handler, lambda_handler
 from local.samples import EVENTS, SAMPLES
+from local.show import plain
 from local.stack import LocalStack
 from run_recorder.domain import Outcome, Run
 from run_recorder.errors import UnknownEventError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks
-from tests.properties.documents import RUN, check_document, comparable, read_document
-from tests.properties.events import (
+from tests.properties.documents import check_document, comparable, read_document
+from tests.properties.events import check_key, check_text, run_of
+from tests.properties.mutation import NAMES, PIECES, VALUES, Object, Token, replace_each, spoil, spoil_values, write
+from tests.support.documents import GOOD, document
+from tests.support.events import (
+    Event,
     batch_event,
-    check_key,
-    check_text,
+    batch_task,
     eventbridge_event,
     notification,
-    run_of,
+    s3_record,
+    sns_body,
     sns_event,
+    sqs_event,
     sqs_record,
 )
-from tests.properties.mutation import NAMES, PIECES, VALUES, Object, Token, replace_each, spoil, spoil_values, write
-from tests.support.fake_aws import Item, fake_aws
-from tests.support.stack_fixtures import GOOD, plain
+from tests.support.fake_aws import fake_aws
+from tests.support.fake_s3 import ANY_VERSION, FakeS3
+from tests.support.fake_table import Item
+from tests.support.names import KEY, RUN
 
 BUCKET = "run-recorder-runs-123456789012-us-east-1"  # the one that the sample events name
 OBJECTS = {
@@ -105,23 +112,21 @@ def test_document_is_accepted_only_if_it_should_be_and_then_kept_exactly(
 
 def test_every_hostile_value_alone_is_judged_in_every_place(record_property: Callable[[str, object], None]) -> None:
     hostile = [*replace_each(FULL_DOCUMENT), *(write(Object([[name, "a"]])) for name in NAMES)]
-    for document in hostile:
-        check_document(document.encode())
+    for text in hostile:
+        check_document(text.encode())
     record_property("hostile documents", len(hostile))
 
 
 def test_every_hostile_value_alone_is_taken_or_refused_in_every_place_of_an_event(
     record_property: Callable[[str, object], None],
 ) -> None:
-    body = json.dumps(notification("runs%2Facme/run-0001/metadata.json"))
-    forms = [
-        {"Records": [sqs_record("1", body)]},
-        {"Records": [sqs_record("1", json.dumps({"Type": "Notification", "Message": body}))]},
-        sns_event(body),
-        eventbridge_event("runs/acme/run-0001/metadata.json"),
-        batch_event("runs%2Facme/run-0001/metadata.json"),
-    ]
-    hostile = [text for form in forms for text in replace_each(json.dumps(form))]
+    encoded = "runs%2Facme/run-0001/metadata.json"
+    by_s3 = notification(s3_record(encoded, versionId="v", sequencer="1"))
+    envelopes: list[Event] = [
+        sqs_event(by_s3), sqs_event(sns_body(by_s3)), sns_event(by_s3), eventbridge_event(KEY),
+        batch_event(batch_task(encoded)),
+    ]  # fmt: skip
+    hostile = [text for event in envelopes for text in replace_each(json.dumps(event))]
     for text in hostile:
         check_text(text)
     for value in VALUES:
@@ -163,19 +168,21 @@ def check_invocation(text: str, objects: dict[str, bytes]) -> None:
         reject()  # no event that Lambda could deliver
     is_sqs = is_from_sqs(event)
     if is_sqs:
-        body = json.dumps(notification(CONTROL.prefix + "metadata.json", BUCKET))
-        event["Records"].append(sqs_record("control", body))
+        event["Records"].append(sqs_record(notification(s3_record(CONTROL.prefix + "metadata.json")), "control"))
     objects[CONTROL.prefix + "metadata.json"] = GOOD
     output, complaints = io.StringIO(), io.StringIO()
-    with fake_aws(objects) as records, redirect_stdout(output), redirect_stderr(complaints):
+    s3 = FakeS3(BUCKET)
+    for key, body in objects.items():
+        s3.put(body, ANY_VERSION, key=key)
+    with fake_aws(s3) as table, redirect_stdout(output), redirect_stderr(complaints):
         answer = check_answer(event)
         check_backfill_answer(event)
     assert complaints.getvalue() == ""
     for line in output.getvalue().splitlines():
         json.loads(line)
-    for run, item in records.items():
+    for run, item in table.items.items():
         check_record(run, item, objects)
-    assert (CONTROL in records) is (is_sqs and answer is not None)
+    assert (CONTROL in table.items) is (is_sqs and answer is not None)
 
 
 def check_answer(event: Any) -> Any:
@@ -211,10 +218,10 @@ def check_backfill_answer(event: Any) -> None:
 def check_record(run: Run, item: Item, objects: dict[str, bytes]) -> None:
     record = plain(item)
     assert run_of(record["key"]) == run
-    document = read_document(objects[record["key"]], run)
+    expected_document = read_document(objects[record["key"]], run)
     if record["status"] == "recorded":
-        assert document is not None
-        expected = TypeSerializer().serialize(document.get("parameters", {}))
+        assert expected_document is not None
+        expected = TypeSerializer().serialize(expected_document.get("parameters", {}))
         assert comparable(item["config"]["M"]["parameters"]) == comparable(expected)
         assert record["config"]["input"] == f"s3://{BUCKET}/{run.prefix}"
         assert record["config"]["output"].endswith(f"/results/{run.path}")
@@ -231,9 +238,8 @@ def encoded_start_after(environment: pytest.MonkeyPatch) -> None:
     def encode_start_after(result: Any) -> Any:
         if isinstance(result, dict) and "StartAfter" in result:
             result = {**result, "StartAfter": quote(result["StartAfter"])}
-        return make_result(result)
+        return ActionResult(result)
 
-    make_result = moto.s3.responses.ActionResult
     environment.setattr("moto.s3.responses.ActionResult", encode_start_after)
 
 
@@ -245,8 +251,8 @@ def test_files_are_found_whatever_bytes_their_keys_have(
     paths = [path.replace("/", "") for path in paths]
     for path in paths:
         stack.upload("runs/acme/run-0001/" + path, b"")
-    document = {"model": {"name": "m", "version": "1"}, "files": [{"path": path, "size": 0} for path in paths]}
-    assert notify(sequencer="1", **put_metadata(json.dumps(document).encode())).get("errors") is None
+    body = document(files=[{"path": path, "size": 0} for path in paths])
+    assert notify(sequencer="1", **put_metadata(body)).get("errors") is None
 
 
 def test_what_is_accepted_is_read_from_the_table_as_it_was_sent(
@@ -256,7 +262,7 @@ def test_what_is_accepted_is_read_from_the_table_as_it_was_sent(
     body = GOOD[:-1] + f', "parameters": {{"a": [{",".join(kept)}]}}}}'.encode()
     assert notify(sequencer="1", **put_metadata(body))["outcome"] == "recorded"
     (item,) = stack.records()
-    document = read_document(body, RUN)
-    assert document is not None
-    expected = TypeSerializer().serialize(document["parameters"])
+    expected_document = read_document(body, RUN)
+    assert expected_document is not None
+    expected = TypeSerializer().serialize(expected_document["parameters"])
     assert comparable(item["config"]["M"]["parameters"]) == comparable(expected)

@@ -1,7 +1,7 @@
 """As much of CloudWatch as decides whether an alarm of the template is raised."""
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 STACK = "another-stack"  # so that no name of the local stack can stand in for a reference
@@ -12,8 +12,11 @@ Metric = tuple[str, str, tuple[tuple[str, str], ...]]
 Sample = tuple[int, Metric, float]
 """What a metric was in which minute."""
 
-_STATISTICS = {"Sum": sum, "Maximum": max}
-_COMPARISONS = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}
+_STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Maximum": max}
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanThreshold": operator.gt,
+    "GreaterThanOrEqualToThreshold": operator.ge,
+}
 _FUNCTIONS = {
     "FILL": lambda value, filling: filling if value is None else value,
     "IF": lambda condition, yes, no: yes if condition else no,
@@ -48,11 +51,12 @@ def metrics_of(alarm: dict[str, Any]) -> list[Metric]:
 def is_raised(alarm: dict[str, Any], samples: list[Sample], minute: int) -> bool:
     """Whether it is, after this minute: enough of the latest periods were beyond its threshold."""
     assert alarm["TreatMissingData"] == "notBreaching"
-    periods = alarm["EvaluationPeriods"]
+    periods: int = alarm["EvaluationPeriods"]
+    needed: int = alarm.get("DatapointsToAlarm", periods)
     compare = _COMPARISONS[alarm["ComparisonOperator"]]
     values = [_value(alarm, samples, minute, back) for back in range(periods)]
     breaching = [value for value in values if value is not None and compare(value, alarm["Threshold"])]
-    return len(breaching) >= alarm.get("DatapointsToAlarm", periods)
+    return len(breaching) >= needed
 
 
 def _value(alarm: dict[str, Any], samples: list[Sample], minute: int, back: int) -> float | None:

@@ -36,7 +36,7 @@ class Deployment:
     def __post_init__(self) -> None:
         self.stack = LocalStack(self.parameters)
         (created,) = get_backend("cloudformation")[ACCOUNT][REGION].stacks.values()
-        self._names = created.resource_map
+        self._names: Any = created.resource_map
         self.resources = {
             name: clean_json(resource["Properties"], self._names)
             for name, resource in translate(self.parameters)["Resources"].items()
@@ -46,7 +46,7 @@ class Deployment:
         iam = boto3.client("iam", region_name=REGION)
         for role in ROLES:
             self._attach_policies(iam, role)
-        self.statements = {role: list(_held_statements(iam, self._names[role].name)) for role in ROLES}
+        self.statements = {role: list(_held_statements(iam, self._name_of(role))) for role in ROLES}
 
     @property
     def bucket_arn(self) -> str:
@@ -67,9 +67,13 @@ class Deployment:
         credentials = boto3.client("sts").assume_role(RoleArn=self.arn(role), RoleSessionName="function")["Credentials"]
         return boto3.Session(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
+    def _name_of(self, role: str) -> str:
+        name: str = self._names[role].name
+        return name
+
     def _attach_policies(self, iam: Any, role: str) -> None:
         """Does what moto's CloudFormation leaves out."""
-        name = self._names[role].name
+        name = self._name_of(role)
         for policy in self.resources[role].get("Policies", []):
             document = json.dumps(policy["PolicyDocument"])
             iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)

@@ -5,6 +5,7 @@ To be run with the package's boto3 and with a complete one.
 
 import itertools
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -27,7 +28,8 @@ CASES = tuple(
 def locate(service: str, region: str, fips: bool, dualstack: bool) -> list[str]:
     """The host of a request and the scope of its signature, or why there can be none."""
     config = Config(use_fips_endpoint=fips, use_dualstack_endpoint=dualstack, signature_version="v4")
-    client = boto3.Session("key", "secret", region_name=region).client(service, config=config)
+    make_client: Any = boto3.Session("key", "secret", region_name=region).client
+    client = make_client(service, config=config)
     method, parameters = REQUESTS[service]
     try:
         url = urlsplit(client.generate_presigned_url(method, parameters))

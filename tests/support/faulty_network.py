@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.httpsession import URLLib3Session
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from urllib3.connection import HTTPConnection
 from werkzeug.test import Client
 
@@ -191,7 +191,7 @@ class FaultyNetwork(ThreadingHTTPServer):
 
     def route(self, request: AWSPreparedRequest) -> None:
         """Marks a request that is to fail."""
-        request.context["read_timeout"] = _HANG  # however slow moto is
+        request.context["read_timeout"] = _HANG  # type: ignore[attr-defined] # however slow moto is
         plan = self._take_plan(request)
         if plan is None:
             return

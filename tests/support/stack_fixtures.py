@@ -23,9 +23,10 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import ObjectEvent, Outcome
 from run_recorder.keys import parse_key
 from run_recorder.recorder import Recorder
+from tests.support.documents import GOOD
+from tests.support.events import notification, s3_record
+from tests.support.names import KEY
 from tests.support.resolution import resolve
-
-GOOD = b'{"model": {"name": "m", "version": "1"}}'
 
 
 def run_command(*arguments: object, stdin: bytes | None = None) -> Result:
@@ -33,15 +34,13 @@ def run_command(*arguments: object, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
 
 
+ops = run_command  # for the tests of the commands
+
+
 def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> None:
     """Gives this process the environment that the stack's function has."""
     for name, value in stack.environment.items():
         environment.setenv(name, value)
-
-
-def delete_records(stack: LocalStack) -> None:
-    """Empties the table."""
-    stack.delete_records()
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +117,8 @@ def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
     with contextlib.ExitStack() as stack:
 
         def stub(service: str) -> Stubber:
-            client = boto3.client(service)
-            make_client = boto3.Session.client
+            make_client: Any = boto3.Session.client
+            client = make_client(boto3.Session(), service)
 
             def choose(self: boto3.Session, name: str, **options: Any) -> Any:
                 return client if name == service else make_client(self, name, **options)
@@ -141,10 +140,10 @@ def distinct_times(environment: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def put_metadata(stack: LocalStack, metadata_key: str) -> Callable[..., dict[str, str]]:
+def put_metadata(stack: LocalStack) -> Callable[..., dict[str, str]]:
     """Uploads a metadata.json; returns what an event says of the object."""
 
-    def put(body: bytes = GOOD, key: str = metadata_key) -> dict[str, str]:
+    def put(body: bytes = GOOD, key: str = KEY) -> dict[str, str]:
         response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
         version = {"versionId": response["VersionId"]} if "VersionId" in response else {}
         return {"eTag": response["ETag"].strip('"'), **version}
@@ -153,12 +152,12 @@ def put_metadata(stack: LocalStack, metadata_key: str) -> Callable[..., dict[str
 
 
 @pytest.fixture
-def notify(stack: LocalStack, s3_record: Callable[..., Any]) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
+def notify(stack: LocalStack) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
     """Hands an S3 notification of one record to the function; returns its outcome."""
 
     def send(**fields: Any) -> dict[str, Any]:
         outcome: dict[str, Any]
-        (outcome,) = lambda_handler({"Records": [s3_record(**fields)]}, None)["outcomes"]
+        (outcome,) = lambda_handler(notification(s3_record(**fields)), None)["outcomes"]
         return outcome
 
     return send

@@ -11,7 +11,9 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from pytest_mock import MockerFixture
 
-from tests.support.recorder_bench import UPLOADED_AT, RecorderBench
+from tests.support import fake_s3
+from tests.support.names import UPLOADED_AT
+from tests.support.recorder_bench import RecorderBench
 
 
 @pytest.fixture
@@ -44,12 +46,7 @@ def get_object_response() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def client_error() -> Callable[..., ClientError]:
-    """Makes an error as a client raises it."""
-
-    def make(code: str, **response: Any) -> ClientError:
-        return ClientError({"Error": {"Code": code, "Message": "…"}, **response}, "Operation")
-
-    return make
+    return fake_s3.client_error
 
 
 @pytest.fixture

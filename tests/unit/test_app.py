@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import importlib
-import io
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -21,9 +20,21 @@ from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
 from run_recorder.errors import SettingsError, UnknownEventError, UploadFailedError
 from run_recorder.recorder import Recorder
-from tests.support.recorder_bench import UPLOADED_AT
+from tests.support.documents import document
+from tests.support.events import (
+    TEST_EVENT,
+    batch_event,
+    batch_task,
+    eventbridge_event,
+    notification,
+    s3_record,
+    sqs_event,
+)
+from tests.support.fake_s3 import ANY_VERSION, FakeS3
+from tests.support.fake_table import FakeTable
+from tests.support.names import BUCKET, key_of
 
-DOCUMENT = b'{"model": {"name": "m", "version": "1"}, "name": "confidential"}'
+DOCUMENT = document(name="confidential")
 
 
 @pytest.fixture(autouse=True)
@@ -34,28 +45,30 @@ def make_client(mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: Ma
 
 
 @pytest.fixture(autouse=True)
-def objects(
-    s3_client: MagicMock, dynamodb_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]
-) -> dict[str, Any]:
-    """What S3 answers by key: a body, or an error to raise. Any other key has a good document."""
-    answers: dict[str, Any] = {}
+def bucket(s3_client: MagicMock, dynamodb_client: MagicMock) -> FakeS3:
+    """The bucket, with the same document for several runs, in whatever version an event names."""
+    FakeTable().answer(dynamodb_client)
+    bucket = FakeS3().answer(s3_client)
+    for run_id in ("run-0001", "good", "good2", "known", "defect", "slow"):
+        bucket.put(DOCUMENT, ANY_VERSION, "etag", key=key_of(run_id))
+    return bucket
 
-    def get_object(*, Bucket: str, Key: str, **version: Any) -> dict[str, Any]:  # noqa: ARG001, N803 - as boto3 has it
-        answer = answers.get(Key, DOCUMENT)
-        if isinstance(answer, Exception):
-            raise answer
-        return get_object_response(answer, **version)
 
-    s3_client.get_object.side_effect = get_object
+@pytest.fixture
+def fail(s3_client: MagicMock, bucket: FakeS3) -> Callable[[str, Exception], None]:
+    """Makes the requests for a run's metadata.json fail."""
+    errors: dict[str, Exception] = {}
 
-    def list_versions(*, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: ARG001, N803 - as boto3 has it
-        if isinstance(answers.get(Prefix), Exception):
-            return [{"IsTruncated": False}]
-        return [{"IsTruncated": False, "Versions": [{"Key": Prefix, "VersionId": "null", "ETag": '"etag"'}]}]
+    def get_object(**request: Any) -> dict[str, Any]:
+        if request["Key"] in errors:
+            raise errors[request["Key"]]
+        return bucket.get_object(**request)
 
-    s3_client.get_paginator.return_value.paginate.side_effect = list_versions
-    dynamodb_client.get_item.return_value = {}
-    return answers
+    def fail(run_id: str, error: Exception) -> None:
+        errors[key_of(run_id)] = error
+        s3_client.get_object.side_effect = get_object
+
+    return fail
 
 
 @dataclass
@@ -67,14 +80,14 @@ class Hang:
 
 
 @pytest.fixture
-def hang(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]]) -> Iterator[Hang]:
+def hang(s3_client: MagicMock, bucket: FakeS3) -> Iterator[Hang]:
     hang = Hang()
 
-    def get_object(*, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
-        if Key == key("slow"):
+    def get_object(**request: Any) -> dict[str, Any]:
+        if request["Key"] == key_of("slow"):
             hang.begun.release()
             hang.over.wait()
-        return get_object_response(DOCUMENT)
+        return bucket.get_object(**request)
 
     s3_client.get_object.side_effect = get_object
     yield hang
@@ -83,10 +96,6 @@ def hang(s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]
 
 def context(milliseconds: object = 300_000, request_id: object = "request-1") -> SimpleNamespace:
     return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds, aws_request_id=request_id)
-
-
-def key(run_id: str) -> str:
-    return f"runs/acme/{run_id}/metadata.json"
 
 
 def log_lines(output: str) -> list[dict[str, Any]]:
@@ -103,36 +112,33 @@ def metrics(output: str) -> dict[str, float]:
     return {metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]}
 
 
-def test_direct_event_is_answered_with_every_outcome(s3_record: Callable[..., Any], objects: dict[str, Any]) -> None:
-    objects[key("bad")] = b'{"model": 1}'
-    event = {
-        "Records": [
-            s3_record(key("good"), sequencer="1", versionId="v1"),
-            s3_record(key("bad"), sequencer="1"),
-            s3_record("other"),
-        ]
-    }
-    bucket = "run-recorder-runs"
-    assert lambda_handler(event, None) == {
+def test_direct_event_is_answered_with_every_outcome(bucket: FakeS3) -> None:
+    bucket.put(b'{"model": 1}', key=key_of("bad"))
+    records = [
+        s3_record(key_of("good"), sequencer="1", versionId="v1"),
+        s3_record(key_of("bad"), sequencer="1"),
+        s3_record("other"),
+    ]
+    assert lambda_handler(notification(*records), None) == {
         "outcomes": [
             {
-                "bucket": bucket,
-                "key": key("good"),
+                "bucket": BUCKET,
+                "key": key_of("good"),
                 "organisation_id": "acme",
                 "run_id": "good",
                 "version_id": "v1",
                 "outcome": "recorded",
             },
             {
-                "bucket": bucket,
-                "key": key("bad"),
+                "bucket": BUCKET,
+                "key": key_of("bad"),
                 "organisation_id": "acme",
                 "run_id": "bad",
                 "outcome": "rejected",
                 "errors": [{"path": "/model", "message": "expected an object, found an integer"}],
             },
             {
-                "bucket": bucket,
+                "bucket": BUCKET,
                 "key": "other",
                 "outcome": "ignored",
                 "reason": "not the key of a run's metadata.json",
@@ -141,73 +147,63 @@ def test_direct_event_is_answered_with_every_outcome(s3_record: Callable[..., An
     }
 
 
-def test_each_upload_is_one_log_line_without_contents(
-    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str], objects: dict[str, Any]
-) -> None:
-    objects[key("bad")] = b'{"model": "confidential"}'
+def test_each_upload_is_one_log_line_without_contents(capsys: pytest.CaptureFixture[str], bucket: FakeS3) -> None:
+    bucket.put(b'{"model": "confidential"}', key=key_of("bad"))
     records = [
-        s3_record(key("good"), sequencer="1", versionId="v1"),
-        s3_record(key("bad"), sequencer="1"),
+        s3_record(key_of("good"), sequencer="1", versionId="v1"),
+        s3_record(key_of("bad"), sequencer="1"),
         s3_record("x"),
     ]
-    lambda_handler({"Records": records}, None)
+    lambda_handler(notification(*records), None)
     output = capsys.readouterr().out
     assert "confidential" not in output
     lines = {line["key"]: line for line in log_lines(output)}
     assert {line["message"] for line in lines.values()} == {"Run upload handled"}
-    good = lines[key("good")]
+    good = lines[key_of("good")]
     fields = ("level", "service", "organisation_id", "run_id", "outcome", "bucket", "version_id")
     assert [good[field] for field in fields] == [
         "INFO", "run-recorder", "acme", "good", "recorded", "run-recorder-runs", "v1",
     ]  # fmt: skip
-    assert (lines[key("bad")]["level"], lines[key("bad")]["outcome"]) == ("INFO", "rejected")
+    assert (lines[key_of("bad")]["level"], lines[key_of("bad")]["outcome"]) == ("INFO", "rejected")
     assert (lines["x"]["level"], lines["x"]["outcome"]) == ("WARNING", "ignored")
 
 
-def test_log_line_has_the_request_id_and_no_place_in_the_code(
-    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    records = [s3_record(key("good"), sequencer="1"), s3_record("other")]
-    lambda_handler({"Records": records}, context(request_id="request-7"))
+def test_log_line_has_the_request_id_and_no_place_in_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    records = [s3_record(key_of("good"), sequencer="1"), s3_record("other")]
+    lambda_handler(notification(*records), context(request_id="request-7"))
     lines = log_lines(capsys.readouterr().out)
     assert [line["function_request_id"] for line in lines] == ["request-7", "request-7"]
     assert not any("location" in line for line in lines)
 
 
 @pytest.mark.parametrize("unusable", [None, SimpleNamespace(), MagicMock()], ids=["none", "bare", "mock"])
-def test_log_line_has_no_request_id_where_there_is_none(
-    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str], unusable: object
-) -> None:
-    lambda_handler({"Records": [s3_record(sequencer="1")]}, unusable)
+def test_log_line_has_no_request_id_where_there_is_none(capsys: pytest.CaptureFixture[str], unusable: object) -> None:
+    lambda_handler(notification(s3_record(sequencer="1")), unusable)
     (line,) = log_lines(capsys.readouterr().out)
     assert "function_request_id" not in line
 
 
-def test_only_the_first_invocation_of_an_environment_is_a_cold_start(
-    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_the_first_invocation_of_an_environment_is_a_cold_start(capsys: pytest.CaptureFixture[str]) -> None:
     record = s3_record(sequencer="1")
-    lambda_handler({"Records": [record, record]}, context())
-    lambda_handler({"Records": [record]}, context())
-    lambda_handler(sqs_event({"Records": [record]}, "nonsense"), context())
+    lambda_handler(notification(record, record), context())
+    lambda_handler(notification(record), context())
+    lambda_handler(sqs_event(notification(record), "nonsense"), context())
     lines = log_lines(capsys.readouterr().out)
     assert [line["cold_start"] for line in lines] == [True, True, False, False, False]
 
 
-def test_invocation_without_uploads_is_the_cold_start_too(
-    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    lambda_handler({"Service": "Amazon S3", "Event": "s3:TestEvent"}, context())
-    lambda_handler({"Records": [s3_record(sequencer="1")]}, context())
+def test_invocation_without_uploads_is_the_cold_start_too(capsys: pytest.CaptureFixture[str]) -> None:
+    lambda_handler(TEST_EVENT, context())
+    lambda_handler(notification(s3_record(sequencer="1")), context())
     (line,) = log_lines(capsys.readouterr().out)
     assert line["cold_start"] is False
 
 
 def test_log_line_of_an_sqs_message_has_its_id_and_how_often_it_was_received(
-    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     record = s3_record(sequencer="1")
-    event = sqs_event({"Records": [record, record]}, "nonsense", {"Records": [record]})
+    event = sqs_event(notification(record, record), "nonsense", notification(record))
     event["Records"][1]["attributes"]["ApproximateReceiveCount"] = "3"
     del event["Records"][2]["attributes"]
     lambda_handler(event, context())
@@ -217,11 +213,10 @@ def test_log_line_of_an_sqs_message_has_its_id_and_how_often_it_was_received(
     ]  # fmt: skip
 
 
-def test_log_line_of_a_task_has_its_id(objects: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    objects[key("bad")] = b"{}"
-    tasks = [{"taskId": f"t{run}", "s3Key": key(run), "s3Bucket": "run-recorder-runs"} for run in ("good", "bad")]
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [*tasks, {"taskId": "tnone"}]}
-    backfill_handler(event, context())
+def test_log_line_of_a_task_has_its_id(bucket: FakeS3, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket.put(b"{}", key=key_of("bad"))
+    tasks = [batch_task(key_of(run), task_id=f"t{run}") for run in ("good", "bad")]
+    backfill_handler(batch_event(*tasks, {"taskId": "tnone"}), context())
     lines = log_lines(capsys.readouterr().out)
     assert [(line["task_id"], line["outcome"]) for line in lines] == [
         ("tgood", "recorded"), ("tbad", "rejected"), ("tnone", "failed"),
@@ -229,36 +224,28 @@ def test_log_line_of_a_task_has_its_id(objects: dict[str, Any], capsys: pytest.C
     assert not any("message_id" in line or "receive_count" in line for line in lines)
 
 
-def test_log_line_of_a_direct_event_names_no_message_and_no_task(
-    s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    lambda_handler({"Records": [s3_record(sequencer="1")]}, context())
+def test_log_line_of_a_direct_event_names_no_message_and_no_task(capsys: pytest.CaptureFixture[str]) -> None:
+    lambda_handler(notification(s3_record(sequencer="1")), context())
     (line,) = log_lines(capsys.readouterr().out)
     assert not {"message_id", "receive_count", "task_id"} & set(line)
 
 
 @pytest.mark.parametrize(("document", "outcome"), [(DOCUMENT, "recorded"), (b'{"model": "confidential"}', "rejected")])
 def test_newer_upload_that_was_recorded_instead_is_logged_and_counted_once(
-    s3_record: Callable[..., Any],
-    s3_client: MagicMock,
-    get_object_response: Callable[..., dict[str, Any]],
+    bucket: FakeS3,
     capsys: pytest.CaptureFixture[str],
     document: bytes,
     outcome: str,
 ) -> None:
-    s3_client.get_object.side_effect = lambda **_: get_object_response(document, VersionId="v2")
-    listed = {"Key": key("good"), "VersionId": "v2", "ETag": '"etag"'}
-    s3_client.get_paginator.return_value.paginate.side_effect = lambda **_: [
-        {"IsTruncated": False, "Versions": [listed]}
-    ]
-    s3_client.head_object.return_value = {"ContentLength": 1, "ETag": '"e1"', "LastModified": UPLOADED_AT}
-    answer = lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, context())
+    bucket.put(b"{}", "v1", key=key_of("twice"))
+    bucket.put(document, "v2", key=key_of("twice"))
+    answer = lambda_handler(notification(s3_record(key_of("twice"), versionId="v1")), context())
     assert answer["outcomes"] == [
         {
-            "bucket": "run-recorder-runs",
-            "key": key("good"),
+            "bucket": BUCKET,
+            "key": key_of("twice"),
             "organisation_id": "acme",
-            "run_id": "good",
+            "run_id": "twice",
             "version_id": "v1",
             "outcome": "stale",
         }
@@ -275,17 +262,11 @@ def test_newer_upload_that_was_recorded_instead_is_logged_and_counted_once(
 
 
 def test_newer_upload_without_a_version_is_not_logged_with_that_of_the_event(
-    s3_record: Callable[..., Any], s3_client: MagicMock, capsys: pytest.CaptureFixture[str]
+    bucket: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s3_client.head_object.return_value = {"ContentLength": 1, "ETag": '"e1"', "LastModified": UPLOADED_AT}
-    s3_client.get_object.side_effect = None
-    s3_client.get_object.return_value = {
-        "Body": io.BytesIO(DOCUMENT),
-        "ContentLength": len(DOCUMENT),
-        "ETag": '"etag"',
-        "LastModified": UPLOADED_AT,
-    }
-    lambda_handler({"Records": [s3_record(key("good"), versionId="v1")]}, context())
+    bucket.put(b"{}", "v1", key=key_of("suspended"))
+    bucket.put(DOCUMENT, "null", key=key_of("suspended"))
+    lambda_handler(notification(s3_record(key_of("suspended"), versionId="v1")), context())
     of_event, of_newer = log_lines(capsys.readouterr().out)
     assert (of_event["version_id"], of_event["outcome"]) == ("v1", "stale")
     assert of_newer["outcome"] == "recorded"
@@ -293,34 +274,31 @@ def test_newer_upload_without_a_version_is_not_logged_with_that_of_the_event(
 
 
 @pytest.mark.parametrize(("count", "is_truncated"), [(20, False), (21, True)])
-def test_answer_states_that_its_errors_are_not_all(
-    s3_record: Callable[..., Any], objects: dict[str, Any], count: int, *, is_truncated: bool
-) -> None:
+def test_answer_states_that_its_errors_are_not_all(bucket: FakeS3, count: int, *, is_truncated: bool) -> None:
     tags = {f"t{index}": index for index in range(count)}
-    objects[key("bad")] = json.dumps({"model": {"name": "m", "version": "1"}, "tags": tags}).encode()
-    (answer,) = lambda_handler({"Records": [s3_record(key("bad"), sequencer="1")]}, None)["outcomes"]
+    bucket.put(document(tags=tags), key=key_of("bad"))
+    (answer,) = lambda_handler(notification(s3_record(key_of("bad"), sequencer="1")), None)["outcomes"]
     assert len(answer["errors"]) == 20
     assert answer.get("errors_truncated") == (True if is_truncated else None)
 
 
-def test_no_key_can_break_its_log_line(s3_record: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_key_can_break_its_log_line(capsys: pytest.CaptureFixture[str]) -> None:
     """There are more ends of a line than ASCII's: forms of Unicode, which `str.splitlines` knows, too."""
     broken = "runs/\u2028/\x85/\u2029/\n\x1e/metadata.json"
-    lambda_handler({"source": "aws.s3", "detail-type": "Object Created", "detail": s3_record(broken)["s3"]}, None)
+    lambda_handler(eventbridge_event(broken), None)
     (line,) = log_lines(capsys.readouterr().out)
     assert line["key"] == broken
 
 
 def test_outcomes_are_counted(
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],
-    objects: dict[str, Any],
+    bucket: FakeS3,
+    fail: Callable[[str, Exception], None],
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
 ) -> None:
-    objects[key("bad")] = b"{}"
-    objects[key("broken")] = client_error("SlowDown")
+    bucket.put(b"{}", key=key_of("bad"))
+    fail("broken", client_error("SlowDown"))
     found = {"sequencer": {"S": "2".zfill(32)}, "status": {"S": "recorded"}, "etag": {"S": "etag"}}
 
     def update_item(*, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
@@ -330,8 +308,8 @@ def test_outcomes_are_counted(
 
     dynamodb_client.update_item.side_effect = update_item
     runs = [("good", "1"), ("good2", "1"), ("bad", "1"), ("broken", "1"), ("known", "1"), ("known", "2")]
-    records = [s3_record(key(run), sequencer=sequencer) for run, sequencer in runs] + [s3_record("other")]
-    lambda_handler(sqs_event(*({"Records": [record]} for record in records), "nonsense"), None)
+    records = [s3_record(key_of(run), sequencer=sequencer) for run, sequencer in runs] + [s3_record("other")]
+    lambda_handler(sqs_event(*(notification(record) for record in records), "nonsense"), None)
     assert metrics(capsys.readouterr().out) == {
         "RunsRecorded": 2,
         "RunsRejected": 1,
@@ -343,71 +321,64 @@ def test_outcomes_are_counted(
 
 
 def test_nothing_handled_is_nothing_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert lambda_handler({"Service": "Amazon S3", "Event": "s3:TestEvent"}, None) == {"outcomes": []}
+    assert lambda_handler(TEST_EVENT, None) == {"outcomes": []}
     assert capsys.readouterr().out == ""
 
 
 def test_direct_event_raises_after_all_records_were_tried(
-    s3_record: Callable[..., Any],
-    objects: dict[str, Any],
+    fail: Callable[[str, Exception], None],
     dynamodb_client: MagicMock,
     client_error: Callable[..., ClientError],
 ) -> None:
-    objects[key("broken")] = client_error("AccessDenied")
-    records = [s3_record(key("broken"), sequencer="1"), s3_record(key("good"), sequencer="1")]
+    fail("broken", client_error("AccessDenied"))
+    records = [s3_record(key_of("broken"), sequencer="1"), s3_record(key_of("good"), sequencer="1")]
     with pytest.raises(
         UploadFailedError, match=r"^1 of 2 uploads failed, see the log: s3://run-recorder-runs/runs/acme/broken/"
     ):
-        lambda_handler({"Records": records}, None)
+        lambda_handler(notification(*records), None)
     dynamodb_client.update_item.assert_called_once()
 
 
 def test_failure_is_logged_with_its_reason(
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
-    objects: dict[str, Any],
+    fail: Callable[[str, Exception], None],
     client_error: Callable[..., ClientError],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    objects[key("broken")] = client_error("AccessDenied")
-    lambda_handler(sqs_event({"Records": [s3_record(key("broken"), sequencer="1")]}), None)
+    fail("broken", client_error("AccessDenied"))
+    lambda_handler(sqs_event(notification(s3_record(key_of("broken"), sequencer="1"))), None)
     (line,) = log_lines(capsys.readouterr().out)
     assert (line["level"], line["outcome"], line["run_id"]) == ("ERROR", "failed", "broken")
     assert "AccessDenied" in line["reason"]
 
 
 def test_sqs_is_told_the_failed_messages_only(
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
-    objects: dict[str, Any],
+    fail: Callable[[str, Exception], None],
     client_error: Callable[..., ClientError],
 ) -> None:
-    objects[key("broken")] = client_error("SlowDown")
-    good = s3_record(key("good"), sequencer="1")
-    broken = s3_record(key("broken"), sequencer="1")
+    fail("broken", client_error("SlowDown"))
+    good = s3_record(key_of("good"), sequencer="1")
+    broken = s3_record(key_of("broken"), sequencer="1")
     event = sqs_event(
-        {"Records": [good]},
-        {"Records": [good, broken, good]},
-        {"Service": "Amazon S3", "Event": "s3:TestEvent"},
-        {"Records": [good]},
+        notification(good),
+        notification(good, broken, good),
+        TEST_EVENT,
+        notification(good),
         "nonsense",
-        {"Records": [broken]},
-        {"Records": [good]},
+        notification(broken),
+        notification(good),
     )
     assert lambda_handler(event, None) == {
         "batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "4"}, {"itemIdentifier": "5"}]
     }
 
 
-def test_sqs_is_told_the_whole_batch_when_all_failed(sqs_event: Callable[..., Any]) -> None:
+def test_sqs_is_told_the_whole_batch_when_all_failed() -> None:
     assert lambda_handler(sqs_event("a", "b"), None) == {
         "batchItemFailures": [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]
     }
 
 
-def test_refused_message_is_logged_with_its_id(
-    sqs_event: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_refused_message_is_logged_with_its_id(capsys: pytest.CaptureFixture[str]) -> None:
     lambda_handler(sqs_event('{"secret": 1}'), None)
     (line,) = log_lines(capsys.readouterr().out)
     assert (line["level"], line["message_id"]) == ("ERROR", "0")
@@ -415,8 +386,6 @@ def test_refused_message_is_logged_with_its_id(
 
 
 def test_defect_fails_its_own_message_alone(
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     mocker: MockerFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -428,8 +397,8 @@ def test_defect_fails_its_own_message_alone(
         return handle(self, upload)
 
     mocker.patch.object(Recorder, "handle", fail_one)
-    records = [s3_record(key(run), sequencer="1") for run in ("good", "defect", "good2")]
-    event = sqs_event(*({"Records": [record]} for record in records))
+    records = [s3_record(key_of(run), sequencer="1") for run in ("good", "defect", "good2")]
+    event = sqs_event(*(notification(record) for record in records))
     assert lambda_handler(event, None) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
     (line,) = [line for line in log_lines(capsys.readouterr().out) if line["level"] == "ERROR"]
     assert (line["run_id"], line["reason"]) == ("defect", "ZeroDivisionError")
@@ -438,13 +407,11 @@ def test_defect_fails_its_own_message_alone(
 
 @pytest.mark.usefixtures("time_runs_out_last")
 def test_message_that_is_not_finished_in_time_fails_alone(
-    s3_record: Callable[..., Any],
-    sqs_event: Callable[..., Any],
     hang: Hang,  # noqa: ARG001
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    records = [s3_record(key(run), sequencer="1") for run in ("good", "slow", "good2")]
-    event = sqs_event(*({"Records": [record]} for record in records), "nonsense")
+    records = [s3_record(key_of(run), sequencer="1") for run in ("good", "slow", "good2")]
+    event = sqs_event(*(notification(record) for record in records), "nonsense")
     answer = lambda_handler(event, context(1500))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "3"}]}
     output = capsys.readouterr().out
@@ -455,7 +422,7 @@ def test_message_that_is_not_finished_in_time_fails_alone(
 
 
 def test_upload_that_had_not_begun_in_time_never_begins_and_holds_up_no_other_event(
-    s3_record: Callable[..., Any], sqs_event: Callable[..., Any], hang: Hang, monkeypatch: pytest.MonkeyPatch
+    hang: Hang, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wait(handled: Collection[Future[Any]], timeout: float | None) -> Any:
         """Ends the time when every worker is busy."""
@@ -464,48 +431,43 @@ def test_upload_that_had_not_begun_in_time_never_begins_and_holds_up_no_other_ev
             assert hang.begun.acquire(timeout=300)
         return concurrent.futures.wait(handled, timeout=0)
 
-    event = sqs_event(*[{"Records": [s3_record(key("slow"), sequencer="1")]}] * (WORKERS + 4))
+    event = sqs_event(*[notification(s3_record(key_of("slow"), sequencer="1"))] * (WORKERS + 4))
     with monkeypatch.context() as patch:
         patch.setattr("handler.dispatcher.wait", wait)
         assert len(lambda_handler(event, context(500))["batchItemFailures"]) == WORKERS + 4
-    next_event = {"Records": [s3_record(key("good"), sequencer="1")]}
+    next_event = notification(s3_record(key_of("good"), sequencer="1"))
     assert lambda_handler(next_event, context(300_000))["outcomes"][0]["outcome"] == "recorded"
     hang.over.set()
     assert not hang.begun.acquire(timeout=0.5)
 
 
 def test_direct_event_and_task_that_are_not_finished_in_time_fail(
-    s3_record: Callable[..., Any],
     hang: Hang,  # noqa: ARG001
 ) -> None:
     with pytest.raises(UploadFailedError, match=r"^1 of 1 uploads failed"):
-        lambda_handler({"Records": [s3_record(key("slow"), sequencer="1")]}, context(100))
-    task = {"taskId": "0", "s3Key": key("slow"), "s3Bucket": "run-recorder-runs"}
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [task]}
-    (result,) = backfill_handler(event, context(100))["results"]
+        lambda_handler(notification(s3_record(key_of("slow"), sequencer="1")), context(100))
+    (result,) = backfill_handler(batch_event(batch_task(key_of("slow"))), context(100))["results"]
     assert result["resultCode"] == "TemporaryFailure"
     assert result["resultString"].startswith("failed: the invocation's time ran out")
 
 
 @pytest.mark.parametrize("unusable", [None, SimpleNamespace(), MagicMock()], ids=["none", "bare", "mock"])
-def test_context_without_a_clock_sets_no_limit(s3_record: Callable[..., Any], unusable: object) -> None:
-    answer = lambda_handler({"Records": [s3_record(sequencer="1")]}, unusable)
+def test_context_without_a_clock_sets_no_limit(unusable: object) -> None:
+    answer = lambda_handler(notification(s3_record(sequencer="1")), unusable)
     assert answer["outcomes"][0]["outcome"] == "recorded"
 
 
 def test_backfill_answers_each_task(
-    objects: dict[str, Any], client_error: Callable[..., ClientError], capsys: pytest.CaptureFixture[str]
+    bucket: FakeS3,
+    fail: Callable[[str, Exception], None],
+    client_error: Callable[..., ClientError],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    objects[key("bad")] = b"{}"
-    objects[key("gone")] = client_error("NoSuchKey")
-    objects[key("broken")] = client_error("SlowDown")
-    names = [key("good"), key("bad"), key("gone"), key("broken"), "other"]
-    tasks: list[dict[str, Any]] = [
-        {"taskId": str(number), "s3Key": name, "s3VersionId": None, "s3BucketArn": "arn:aws:s3:::run-recorder-runs"}
-        for number, name in enumerate(names)
-    ]
-    event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {}, "tasks": [*tasks, {"taskId": "5"}]}
-    answer = backfill_handler(event, None)
+    bucket.put(b"{}", key=key_of("bad"))
+    fail("broken", client_error("SlowDown"))
+    names = [key_of("good"), key_of("bad"), key_of("gone"), key_of("broken"), "other"]
+    tasks = [batch_task(name, task_id=str(number), schema="1.0") for number, name in enumerate(names)]
+    answer = backfill_handler(batch_event(*tasks, {"taskId": "5"}, schema="1.0"), None)
     results = [(result["taskId"], result["resultCode"], result["resultString"][:9]) for result in answer.pop("results")]
     assert results == [
         ("0", "Succeeded", "recorded"),
@@ -524,11 +486,9 @@ def test_backfill_answers_each_task(
     }
 
 
-def test_result_string_fits_batch_operations(objects: dict[str, Any]) -> None:
-    objects[key("long")] = UploadFailedError("x" * 5000)
-    task = {"taskId": "0", "s3Key": key("long"), "s3Bucket": "run-recorder-runs"}
-    event = {"invocationSchemaVersion": "2.0", "invocationId": "i", "job": {}, "tasks": [task]}
-    (result,) = backfill_handler(event, None)["results"]
+def test_result_string_fits_batch_operations(fail: Callable[[str, Exception], None]) -> None:
+    fail("long", UploadFailedError("x" * 5000))
+    (result,) = backfill_handler(batch_event(batch_task(key_of("long"))), None)["results"]
     assert len(result["resultString"]) == 1024
 
 
@@ -539,9 +499,9 @@ def test_event_that_is_not_of_s3_raises(event: dict[str, Any]) -> None:
 
 
 def test_wrong_configuration_fails_before_any_event_is_taken(
-    monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any], s3_client: MagicMock
+    monkeypatch: pytest.MonkeyPatch, s3_client: MagicMock
 ) -> None:
-    event = {"Records": [s3_record()]}
+    event = notification(s3_record())
     monkeypatch.delenv("RUNS_BUCKET")
     monkeypatch.setenv("DEVELOPMENT", "perhaps")
     with pytest.raises(SettingsError, match=r"DEVELOPMENT is 'perhaps'.*; RUNS_BUCKET is not set"):
@@ -549,10 +509,8 @@ def test_wrong_configuration_fails_before_any_event_is_taken(
     assert s3_client.method_calls == []
 
 
-def test_clients_are_made_once_for_an_environment(
-    make_client: MagicMock, monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any]
-) -> None:
-    event = {"Records": [s3_record(sequencer="1")]}
+def test_clients_are_made_once_for_an_environment(make_client: MagicMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = notification(s3_record(sequencer="1"))
     lambda_handler(event, None)
     lambda_handler(event, None)
     assert [call.args for call in make_client.call_args_list] == [("s3",), ("dynamodb",)]
@@ -561,8 +519,8 @@ def test_clients_are_made_once_for_an_environment(
     assert make_client.call_count == 4
 
 
-def test_environment_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch, s3_record: Callable[..., Any]) -> None:
-    event = {"Records": [s3_record(bucket="run-recorder-runs", sequencer="1")]}
+def test_environment_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = notification(s3_record(bucket="run-recorder-runs", sequencer="1"))
     assert lambda_handler(event, None)["outcomes"][0]["outcome"] == "recorded"
     monkeypatch.setenv("RUNS_BUCKET", "another")
     assert lambda_handler(event, None)["outcomes"][0]["outcome"] == "ignored"

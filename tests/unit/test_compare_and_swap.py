@@ -11,14 +11,14 @@ from run_recorder.domain import Outcome
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.record_state import RecordState, record_is
 from run_recorder.verdict import Result
-from tests.support.recorder_bench import BAD, GOOD, INCOMPLETE, UPLOADED_AT, RecorderBench, item_of
+from tests.support.documents import BAD, GOOD, INCOMPLETE, document
+from tests.support.fake_table import item_of
+from tests.support.names import UPLOADED_AT
+from tests.support.recorder_bench import RecorderBench
 
 GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")
 SEQUENCER = "0" * 31 + "5"
-BAD_ERRORS = (
-    FieldError("/name", "expected a string, found an integer"),
-    FieldError("/model", "required, since this deployment has no default model"),
-)
+BAD_ERRORS = (FieldError("/model", "expected an object, found an integer"),)
 FILE_IS_MISSING = FieldError("/files/0/path", "no object late.csv below the run's prefix")
 
 
@@ -87,7 +87,7 @@ def test_record_of_another_version_or_entity_tag_does_not_show_the_upload(
 
 def test_record_without_a_status_does_not_show_an_accepted_upload(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    del recorder_bench.show("v1")["status"]
+    recorder_bench.show("v1", status=None)
     assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
 
 
@@ -113,8 +113,8 @@ def test_version_is_the_same_upload_whatever_its_time(recorder_bench: RecorderBe
 
 
 def test_rejected_current_upload_is_recorded_beside_the_last_accepted_one(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put({**GOOD, "name": "first"}, "v1")
-    recorder_bench.put({**GOOD, "name": "second"}, "v2", last_modified=UPLOADED_AT - timedelta(days=1))
+    recorder_bench.put(document(name="first"), "v1")
+    recorder_bench.put(document(name="second"), "v2", last_modified=UPLOADED_AT - timedelta(days=1))
     recorder_bench.put(BAD, "v3")
     assert recorder_bench.handle(version_id="v3") == Result(Outcome.REJECTED, BAD_ERRORS)
     written = recorder_bench.written
@@ -146,7 +146,7 @@ def test_rejected_current_upload_keeps_the_last_accepted_one_that_the_record_sho
 def test_rejected_current_upload_that_the_record_shows_is_not_evaluated_again(recorder_bench: RecorderBench) -> None:
     """Whatever the settings are now."""
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.show("v1", **rejected(BAD_ERRORS[0]))
+    recorder_bench.show("v1", **rejected(FieldError("/name", "expected a string, found an integer")))
     assert recorder_bench.handle(version_id="v1") == Result(Outcome.DUPLICATE)
     assert recorder_bench.writes == []
 
@@ -169,7 +169,7 @@ def test_incomplete_upload_is_evaluated_again_and_accepted_when_its_files_are_th
     recorder_bench: RecorderBench,
 ) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
-    recorder_bench.bucket.put_file("runs/acme/run-0001/late.csv")
+    recorder_bench.bucket.put_files("runs/acme/run-0001/late.csv")
     shown = recorder_bench.show("v1", **rejected(FILE_IS_MISSING))
     assert recorder_bench.handle(version_id="v1") == Result(Outcome.RECORDED)
     assert recorder_bench.condition == condition_of(shown)
@@ -327,10 +327,10 @@ def test_search_that_did_not_end_is_the_reason_of_a_stale_event_too(recorder_ben
     ids=str,
 )
 def test_sequencer_is_kept_only_if_the_event_names_the_accepted_upload_for_certain(
-    recorder_bench: RecorderBench, event: dict[str, str], stored: dict[str, str], expected: str | None
+    recorder_bench: RecorderBench, event: dict[str, str], stored: dict[str, Any], expected: str | None
 ) -> None:
     recorder_bench.put(GOOD, etag="etag", **stored)
-    recorder_bench.refusals = [recorder_bench.show("v9")]
+    recorder_bench.refuse(recorder_bench.show("v9"))
     recorder_bench.handle(sequencer=SEQUENCER, **event)
     assert len(recorder_bench.writes) == 2
     assert recorder_bench.written["sequencer"] == expected
@@ -342,7 +342,7 @@ def test_sequencer_of_an_older_version_is_not_kept_for_the_newer_one_that_is_rec
 ) -> None:
     recorder_bench.put(GOOD, "v1")
     recorder_bench.put(GOOD, "v2")
-    recorder_bench.refusals = [recorder_bench.show("v0")]
+    recorder_bench.refuse(recorder_bench.show("v0"))
     result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
     assert result == Result(Outcome.STALE, newer=Result(Outcome.RECORDED, version_id="v2"))
     assert recorder_bench.written["sequencer"] is None
@@ -352,13 +352,13 @@ def test_sequencer_of_an_older_version_is_not_kept_for_the_newer_one_that_is_rec
 @pytest.mark.parametrize("document", [BAD, INCOMPLETE])
 @pytest.mark.parametrize("older", [[GOOD], []], ids=["an accepted upload before it", "no upload before it"])
 def test_sequencer_of_a_rejected_upload_is_never_kept(
-    recorder_bench: RecorderBench, document: dict[str, Any], older: list[dict[str, Any]]
+    recorder_bench: RecorderBench, document: bytes, older: list[bytes]
 ) -> None:
     """Or an event of an older upload that is accepted would be compared by it, and be filled in or not by chance."""
     for number, good in enumerate(older):
         recorder_bench.put(good, f"v{number}")
     recorder_bench.put(document, "v5")
-    recorder_bench.refusals = [recorder_bench.show("v9")]
+    recorder_bench.refuse(recorder_bench.show("v9"))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v5").outcome is Outcome.REJECTED
     written = recorder_bench.written
     assert (written["version_id"], written["sequencer"]) == ("v5", None)
@@ -367,7 +367,7 @@ def test_sequencer_of_a_rejected_upload_is_never_kept(
 
 def test_upload_is_evaluated_once_though_it_turns_to_compare_and_swap(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v0")]
+    recorder_bench.refuse(recorder_bench.show("v0"))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1").outcome is Outcome.REJECTED
     assert len(recorder_bench.bucket.lists) == 1
 
@@ -377,7 +377,7 @@ def test_upload_is_evaluated_once_though_it_turns_to_compare_and_swap(recorder_b
 
 def test_swap_starts_over_where_the_record_changed(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v0")] * 2
+    recorder_bench.refuse(*[recorder_bench.show("v0")] * 2)
     assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, (FILE_IS_MISSING,))
     assert (recorder_bench.reads, len(recorder_bench.writes)) == (3, 3)
     assert len(recorder_bench.bucket.lists) == 1
@@ -386,7 +386,7 @@ def test_swap_starts_over_where_the_record_changed(recorder_bench: RecorderBench
 def test_fill_in_starts_over_where_the_record_changed(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
     recorder_bench.put(BAD, "v2")
-    recorder_bench.refusals = [recorder_bench.show("v2", **rejected(*BAD_ERRORS))]
+    recorder_bench.refuse(recorder_bench.show("v2", **rejected(*BAD_ERRORS)))
     assert recorder_bench.handle(version_id="v2") == Result(Outcome.DUPLICATE)
     assert (recorder_bench.reads, len(recorder_bench.writes)) == (2, 2)
     assert recorder_bench.bucket.reads == [None, "v1", None]
@@ -409,7 +409,7 @@ def test_swap_starts_over_where_the_current_upload_is_not_listed_any_more(record
 
 def test_swap_ends_after_10_attempts_so_that_the_event_is_delivered_again(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v0")] * 11
+    recorder_bench.refuse(*[recorder_bench.show("v0")] * 11)
     with pytest.raises(ContentionError, match="acme/run-0001/ changed under each of 10 attempts to replace it"):
         recorder_bench.handle(version_id="v1")
     assert len(recorder_bench.writes) == 10

@@ -11,14 +11,16 @@ from run_recorder.domain import ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.s3 import S3, StoredObject
 from run_recorder.verdict import Evaluation
-from tests.support.recorder_bench import GOOD, RUN, UPLOADED_AT, Bucket
+from tests.support.documents import document
+from tests.support.fake_s3 import FakeS3
+from tests.support.names import RUN, UPLOADED_AT
 
 
 class EvaluatorBench:
     """An evaluator, and the bucket that holds the files of the run."""
 
     def __init__(self, client: MagicMock) -> None:
-        self.bucket = Bucket(client)
+        self.bucket = FakeS3().answer(client)
         self.evaluator = Evaluator(load_settings(), S3(client), build_model_config)
 
     def evaluate(self, document: Any) -> Evaluation:
@@ -52,8 +54,8 @@ def wrong_tags(count: int) -> dict[str, int]:
 
 
 def test_accepted_upload_has_what_its_record_needs(bench: EvaluatorBench) -> None:
-    bench.bucket.put_file("runs/acme/run-0001/a", 2)
-    verdict = bench.evaluate({**GOOD, "name": "n", "files": [{"path": "a", "size": 2}]})
+    bench.bucket.put_files("runs/acme/run-0001/a", size=2)
+    verdict = bench.evaluate(document(name="n", files=[{"path": "a", "size": 2}]))
     assert verdict.version == ObjectVersion("v1", "etag")
     assert (verdict.is_accepted, verdict.errors, verdict.errors_truncated) == (True, (), False)
     assert set(verdict.accepted) == {
@@ -63,9 +65,9 @@ def test_accepted_upload_has_what_its_record_needs(bench: EvaluatorBench) -> Non
 
 
 def test_errors_of_the_document_its_model_and_its_files_are_found_at_once(bench: EvaluatorBench) -> None:
-    bench.bucket.put_file("runs/acme/run-0001/a", 2)
-    bench.bucket.put_file("runs/acme/run-0001/c", 3)
-    bench.bucket.put_file("runs/acme/run-0001/d", 1)
+    bench.bucket.put_files("runs/acme/run-0001/a", size=2)
+    bench.bucket.put_files("runs/acme/run-0001/c", size=3)
+    bench.bucket.put_files("runs/acme/run-0001/d", size=1)
     files = [{"path": "a", "size": 1}, {"path": "b"}, {"path": "c", "size": 3}, {"path": "d", "size": -1}]
     assert bench.find_errors({"name": 1, "model": {"name": "m"}, "files": files}) == {
         "/name": "expected a string, found an integer",
@@ -77,8 +79,8 @@ def test_errors_of_the_document_its_model_and_its_files_are_found_at_once(bench:
 
 
 def test_rejected_upload_sets_nothing_though_its_config_could_be_built(bench: EvaluatorBench) -> None:
-    assert list(bench.find_errors({**GOOD, "files": declare(1)})) == ["/files/0/path"]
-    assert list(bench.find_errors({**GOOD, "name": 1})) == ["/name"]
+    assert list(bench.find_errors(document(files=declare(1)))) == ["/files/0/path"]
+    assert list(bench.find_errors(document(name=1))) == ["/name"]
 
 
 def test_errors_of_files_are_last(bench: EvaluatorBench) -> None:
@@ -102,7 +104,7 @@ def test_errors_of_files_do_not_displace_others(bench: EvaluatorBench) -> None:
 def test_first_20_errors_are_reported_and_that_there_are_more(
     bench: EvaluatorBench, count: int, *, is_truncated: bool
 ) -> None:
-    verdict = bench.evaluate({**GOOD, "files": declare(count)})
+    verdict = bench.evaluate(document(files=declare(count)))
     assert [error.path for error in verdict.errors] == missing_files(min(count, 20))
     assert verdict.errors_truncated is is_truncated
 
@@ -113,7 +115,7 @@ def test_first_20_errors_are_reported_and_that_there_are_more(
 def test_20_errors_of_all_kinds_together_are_reported(
     bench: EvaluatorBench, tags: int, files: int, *, is_truncated: bool
 ) -> None:
-    verdict = bench.evaluate({**GOOD, "tags": wrong_tags(tags), "files": declare(files)})
+    verdict = bench.evaluate(document(tags=wrong_tags(tags), files=declare(files)))
     assert len(verdict.errors) == 20
     assert verdict.errors_truncated is is_truncated
 
@@ -122,7 +124,7 @@ def test_20_errors_of_all_kinds_together_are_reported(
 def test_files_are_not_listed_where_more_errors_are_known_than_are_reported(
     bench: EvaluatorBench, tags: int, lists: int
 ) -> None:
-    verdict = bench.evaluate({**GOOD, "tags": wrong_tags(tags), "files": declare(1)})
+    verdict = bench.evaluate(document(tags=wrong_tags(tags), files=declare(1)))
     assert verdict.errors_truncated
     assert len(bench.bucket.lists) == lists
 
@@ -146,7 +148,7 @@ def test_document_that_is_not_json_has_that_error_alone(bench: EvaluatorBench) -
 
 @pytest.mark.parametrize(("length", "is_accepted"), [(390_000, True), (393_216, False)])
 def test_record_over_the_item_size_is_an_error(bench: EvaluatorBench, length: int, *, is_accepted: bool) -> None:
-    verdict = bench.evaluate({**GOOD, "parameters": {"p": "x" * length}})
+    verdict = bench.evaluate(document(parameters={"p": "x" * length}))
     assert verdict.is_accepted is is_accepted
     assert all("of the record, which holds 393216" in error.message for error in verdict.errors)
 

@@ -1,7 +1,5 @@
 """Envelopes, keys and sequencers."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,43 +7,39 @@ import pytest
 from run_recorder.domain import ObjectEvent, Run
 from run_recorder.errors import UnknownEventError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from tests.support.events import (
+    TEST_EVENT,
+    batch_event,
+    batch_task,
+    eventbridge_event,
+    notification,
+    s3_record,
+    sns_body,
+    sns_event,
+    sqs_event,
+)
+from tests.support.names import KEY
 
-KEY = "runs/acme/run-0001/metadata.json"
-TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
-EVENTBRIDGE = {
-    "version": "0",
-    "source": "aws.s3",
-    "detail-type": "Object Created",
-    "detail": {
-        "bucket": {"name": "b"},
-        "object": {
-            "key": "runs/a+b/c d%41/metadata.json",
-            "etag": "e",
-            "version-id": "v",
-            "sequencer": "617f08299329d189",
-        },
-    },
-}
+UNDECODED = "runs/a+b/c d%41/metadata.json"
+EVENTBRIDGE = eventbridge_event(UNDECODED, "b", etag="e", version_id="v", sequencer="617f08299329d189")
 
 
-def test_s3_record_gives_every_field(s3_record: Callable[..., dict[str, Any]]) -> None:
+def test_s3_record_gives_every_field() -> None:
     record = s3_record(KEY, "b", versionId="v", eTag="e", sequencer="1f", size=3)
-    assert parse_uploads({"Records": [record]}) == [
+    assert parse_uploads(notification(record)) == [
         ObjectEvent("b", KEY, Run("acme", "run-0001"), created=True, version_id="v", etag="e", sequencer="1F".zfill(32))
     ]
 
 
 @pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": ""}, {"versionId": "null"}])
-def test_s3_record_of_an_unversioned_bucket_names_no_version(
-    s3_record: Callable[..., dict[str, Any]], version: dict[str, Any]
-) -> None:
-    (upload,) = parse_uploads({"Records": [s3_record(**version)]})
+def test_s3_record_of_an_unversioned_bucket_names_no_version(version: dict[str, Any]) -> None:
+    (upload,) = parse_uploads(notification(s3_record(**version)))
     assert upload.version_id is None
 
 
-def test_s3_key_is_decoded_once(s3_record: Callable[..., dict[str, Any]]) -> None:
+def test_s3_key_is_decoded_once() -> None:
     keys = ["runs/a%2Bb/c%40d%3A%3D/metadata.json", "runs/a+b/r/metadata.json", "runs/a%252Bb/r/metadata.json"]
-    uploads = parse_uploads({"Records": [s3_record(key) for key in keys]})
+    uploads = parse_uploads(notification(*map(s3_record, keys)))
     assert [upload.key for upload in uploads] == [
         "runs/a+b/c@d:=/metadata.json",
         "runs/a b/r/metadata.json",
@@ -56,7 +50,7 @@ def test_s3_key_is_decoded_once(s3_record: Callable[..., dict[str, Any]]) -> Non
 
 def test_eventbridge_key_is_not_decoded() -> None:
     (upload,) = parse_uploads(EVENTBRIDGE)
-    assert upload.key == "runs/a+b/c d%41/metadata.json"
+    assert upload.key == UNDECODED
     assert upload == ObjectEvent(
         "b", upload.key, None, created=True, version_id="v", etag="e", sequencer="617F08299329D189".zfill(32)
     )
@@ -75,10 +69,8 @@ def test_eventbridge_key_is_not_decoded() -> None:
         ("Replication:OperationFailedReplication", False),
     ],
 )
-def test_only_created_objects_are_created(
-    s3_record: Callable[..., dict[str, Any]], name: str, *, created: bool
-) -> None:
-    (upload,) = parse_uploads({"Records": [s3_record(name=name)]})
+def test_only_created_objects_are_created(name: str, *, created: bool) -> None:
+    (upload,) = parse_uploads(notification(s3_record(name=name)))
     assert upload.created is created
 
 
@@ -88,41 +80,34 @@ def test_other_detail_types_of_eventbridge_are_not_creations() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.6", "2.17"])
-def test_every_event_version_2_is_taken(s3_record: Callable[..., dict[str, Any]], version: str) -> None:
+def test_every_event_version_2_is_taken(version: str) -> None:
     assert len(parse_uploads({"Records": [{**s3_record(), "eventVersion": version}]})) == 1
 
 
-def test_every_record_is_taken(s3_record: Callable[..., dict[str, Any]]) -> None:
+def test_every_record_is_taken() -> None:
     assert [
-        upload.key for upload in parse_uploads({"Records": [s3_record("a"), s3_record("b"), s3_record("c")]})
+        upload.key for upload in parse_uploads(notification(s3_record("a"), s3_record("b"), s3_record("c")))
     ] == list("abc")
 
 
-def test_sns_delivers_s3_notifications(s3_record: Callable[..., dict[str, Any]]) -> None:
-    message = json.dumps({"Records": [s3_record("a"), s3_record("b")]})
-    event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]}
+def test_sns_delivers_s3_notifications() -> None:
+    event = sns_event(notification(s3_record("a"), s3_record("b")))
     assert [upload.key for upload in parse_uploads(event)] == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "event",
-    [TEST_EVENT, {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(TEST_EVENT)}}]}],
-)
+@pytest.mark.parametrize("event", [TEST_EVENT, sns_event(TEST_EVENT)])
 def test_test_event_names_no_upload(event: dict[str, Any]) -> None:
     assert parse_uploads(event) == []
 
 
-def test_sqs_messages_are_parsed_by_their_bodies(
-    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]]
-) -> None:
-    notification = {"Records": [s3_record("a+b"), s3_record("c")]}
-    sns = {"Type": "Notification", "TopicArn": "arn", "Message": json.dumps({"Records": [s3_record("d%2Be")]})}
-    messages = parse_messages(sqs_event(notification, sns, EVENTBRIDGE, TEST_EVENT))
+def test_sqs_messages_are_parsed_by_their_bodies() -> None:
+    by_s3, by_sns = notification(s3_record("a+b"), s3_record("c")), sns_body(notification(s3_record("d%2Be")))
+    messages = parse_messages(sqs_event(by_s3, by_sns, EVENTBRIDGE, TEST_EVENT))
     assert [message.item_id for message in messages] == ["0", "1", "2", "3"]
     assert [[upload.key for upload in message.uploads] for message in messages] == [
         ["a b", "c"],
         ["d+e"],
-        ["runs/a+b/c d%41/metadata.json"],
+        [UNDECODED],
         [],
     ]
     assert all(message.error is None for message in messages)
@@ -145,10 +130,8 @@ def test_sqs_messages_are_parsed_by_their_bodies(
         '{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}',
     ],
 )
-def test_bad_sqs_message_spoils_only_itself(
-    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]], body: str
-) -> None:
-    bad, good = parse_messages(sqs_event(body, {"Records": [s3_record()]}))
+def test_bad_sqs_message_spoils_only_itself(body: str) -> None:
+    bad, good = parse_messages(sqs_event(body, notification(s3_record())))
     assert isinstance(bad.error, UnknownEventError)
     assert bad.uploads == ()
     assert good.error is None
@@ -158,11 +141,9 @@ def test_bad_sqs_message_spoils_only_itself(
 @pytest.mark.parametrize(
     "fields", [{"key": "runs/\ud800"}, {"bucket": "b\udfff"}, {"versionId": "\udc00\ud800"}], ids=str
 )
-def test_message_with_a_lone_surrogate_spoils_only_itself(
-    s3_record: Callable[..., dict[str, Any]], sqs_event: Callable[..., dict[str, Any]], fields: dict[str, str]
-) -> None:
+def test_message_with_a_lone_surrogate_spoils_only_itself(fields: dict[str, str]) -> None:
     """JSON can escape it, but neither a request to S3 nor a line of the log can hold it."""
-    bad, good = parse_messages(sqs_event({"Records": [s3_record(**fields)]}, {"Records": [s3_record("\ud83d\ude00")]}))
+    bad, good = parse_messages(sqs_event(notification(s3_record(**fields)), notification(s3_record("\ud83d\ude00"))))
     assert str(bad.error) == "a bucket, key or version that is not Unicode text"
     assert good.error is None
 
@@ -194,7 +175,7 @@ def test_what_is_not_an_s3_event_is_refused(event: Any) -> None:
         parse_uploads(event)
 
 
-def test_event_version_3_is_refused(s3_record: Callable[..., dict[str, Any]]) -> None:
+def test_event_version_3_is_refused() -> None:
     with pytest.raises(UnknownEventError, match=r"event version 2\.x"):
         parse_uploads({"Records": [{**s3_record(), "eventVersion": "3.0"}]})
 
@@ -221,14 +202,10 @@ def test_sqs_is_told_by_its_event_source(event: Any, *, expected: bool) -> None:
     assert is_from_sqs(event) is expected
 
 
-def batch(*tasks: Any, schema: str = "1.0") -> dict[str, Any]:
-    return {"invocationSchemaVersion": schema, "invocationId": "i", "job": {"id": "j"}, "tasks": list(tasks)}
-
-
-@pytest.mark.parametrize(("schema", "bucket"), [("1.0", {"s3BucketArn": "arn:aws:s3:::b"}), ("2.0", {"s3Bucket": "b"})])
-def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str, bucket: dict[str, str]) -> None:
-    task = {"taskId": "t", "s3Key": "runs/a%2Bb/c%40d%3A%3D/metadata.json", "s3VersionId": "v", **bucket}
-    (message,) = parse_tasks(batch(task, schema=schema))
+@pytest.mark.parametrize("schema", ["1.0", "2.0"])
+def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str) -> None:
+    task = batch_task("runs/a%2Bb/c%40d%3A%3D/metadata.json", "b", "t", "v", schema=schema)
+    (message,) = parse_tasks(batch_event(task, schema=schema))
     assert message.item_id == "t"
     assert message.uploads == (
         ObjectEvent("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
@@ -236,14 +213,21 @@ def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str, bucket: 
 
 
 def test_task_that_names_no_object_spoils_only_itself() -> None:
-    good = {"taskId": "1", "s3Key": "k", "s3BucketArn": "arn:aws:s3:::b"}
-    messages = parse_tasks(batch({"taskId": "0", "s3Key": "k"}, good, {"taskId": "2"}))
+    good = batch_task("k", task_id="1")
+    messages = parse_tasks(batch_event({"taskId": "0", "s3Key": "k"}, good, {"taskId": "2"}))
     assert [message.error is None for message in messages] == [False, True, False]
 
 
 @pytest.mark.parametrize(
     "event",
-    [None, {}, batch(schema="3.0"), {**batch(), "tasks": None}, batch({"s3Key": "k"}), {"Records": []}],
+    [
+        None,
+        {},
+        batch_event(schema="3.0"),
+        {**batch_event(), "tasks": None},
+        batch_event({"s3Key": "k"}),
+        notification(),
+    ],
 )
 def test_what_is_not_of_batch_operations_is_refused(event: Any) -> None:
     with pytest.raises(UnknownEventError, match="not a"):

@@ -11,7 +11,8 @@ from run_recorder.domain import DeclaredFile
 from run_recorder.errors import AWSCallError, FieldError
 from run_recorder.files import find_missing_files, just_below
 from run_recorder.s3 import S3
-from tests.support.recorder_bench import BUCKET, RUN, Bucket
+from tests.support.fake_s3 import FakeS3
+from tests.support.names import BUCKET, RUN
 
 PREFIX = RUN.prefix
 LAST = "\U0010ffff"
@@ -22,11 +23,11 @@ class FilesBench:
 
     def __init__(self, client: MagicMock) -> None:
         self.client = client
-        self.bucket = Bucket(client)
+        self.bucket = FakeS3().answer(client)
 
     def store(self, *paths: str) -> None:
-        """Store these objects, of one byte each, and no others below the run's prefix."""
-        self.bucket.keys = sorted([*(PREFIX + path for path in paths), "runs/acme/run-0000/a", "runs/acme/run-0002/a"])
+        """Store these objects, of one byte each, between those of other runs."""
+        self.bucket.put_files(*(PREFIX + path for path in paths), "runs/acme/run-0000/a", "runs/acme/run-0002/a")
 
     def find_missing(self, *paths: str, size: int | None = None) -> list[FieldError]:
         """Return the errors of a document that declares these paths, each of this size."""
@@ -49,13 +50,13 @@ def missing(*files: tuple[int, str]) -> list[FieldError]:
 
 
 def test_one_declared_file_among_a_million_takes_one_request(files_bench: FilesBench) -> None:
-    files_bench.bucket.keys = [f"{PREFIX}{number:07}" for number in range(1_000_000)]
+    files_bench.bucket.put_files(*(f"{PREFIX}{number:07}" for number in range(1_000_000)))
     assert files_bench.find_missing("0777777") == []
     assert files_bench.requests == 1
 
 
 def test_last_and_first_of_a_million_files_take_one_request_each(files_bench: FilesBench) -> None:
-    files_bench.bucket.keys = [f"{PREFIX}{number:07}" for number in range(1_000_000)]
+    files_bench.bucket.put_files(*(f"{PREFIX}{number:07}" for number in range(1_000_000)))
     assert files_bench.find_missing("0999999", "0000000") == []
     assert files_bench.requests == 2
 
@@ -117,19 +118,19 @@ def test_file_that_is_missing_from_an_empty_run_takes_one_request(files_bench: F
 
 
 def test_object_of_another_run_is_not_a_file_of_this_one(files_bench: FilesBench) -> None:
-    files_bench.bucket.keys = ["runs/acme/run-00010/a", "runs/acme/run-0002/a"]
+    files_bench.bucket.put_files("runs/acme/run-00010/a", "runs/acme/run-0002/a")
     assert files_bench.find_missing("a") == missing((0, "a"))
 
 
 def test_file_in_another_size_than_stated_is_an_error(files_bench: FilesBench) -> None:
-    files_bench.bucket.put_file(PREFIX + "a", 2)
+    files_bench.bucket.put_files(PREFIX + "a", size=2)
     assert files_bench.find_missing("a", size=2) == []
     assert files_bench.find_missing("a") == []
     assert files_bench.find_missing("a", size=0) == [FieldError("/files/0/size", "the object has 2 bytes, not 0")]
 
 
 def test_empty_file_is_there(files_bench: FilesBench) -> None:
-    files_bench.bucket.put_file(PREFIX + "a", 0)
+    files_bench.bucket.put_files(PREFIX + "a", size=0)
     assert files_bench.find_missing("a", size=0) == []
     assert files_bench.find_missing("a", size=1) == [FieldError("/files/0/size", "the object has 0 bytes, not 1")]
 

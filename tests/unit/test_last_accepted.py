@@ -10,14 +10,16 @@ from run_recorder.evaluator import Evaluator
 from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
 from run_recorder.s3 import S3
 from run_recorder.uploads import Uploads
-from tests.support.recorder_bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, RUN, Bucket
+from tests.support.documents import BAD, GOOD, INCOMPLETE, document
+from tests.support.fake_s3 import FakeS3
+from tests.support.names import BUCKET, KEY, RUN
 
 
 class SearchBench:
     """The versions of one key, and a search among them. The current upload is the last one that was put."""
 
     def __init__(self, client: MagicMock) -> None:
-        self.bucket = Bucket(client)
+        self.bucket = FakeS3().answer(client)
         self.put = self.bucket.put
         self.uploads = Uploads(S3(client), BUCKET)
         self.verdicts = Verdicts(Evaluator(load_settings(), S3(client), build_model_config), self.uploads, RUN, KEY)
@@ -47,14 +49,14 @@ def version(version_id: str) -> ObjectVersion:
 
 
 def test_newest_accepted_upload_before_the_current_one_is_found(bench: SearchBench) -> None:
-    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
-        bench.put(document, version_id)
+    for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
+        bench.put(body, version_id)
     assert bench.find() == "v2"
     assert bench.bucket.reads == ["v3", "v2"]
 
 
 def test_what_is_found_has_the_attributes_of_its_document(bench: SearchBench) -> None:
-    bench.put({**GOOD, "name": "first"}, "v1")
+    bench.put(document(name="first"), "v1")
     bench.put(BAD, "v2")
     search = bench.search()
     assert search is not None
@@ -83,15 +85,15 @@ def test_incomplete_upload_is_not_accepted(bench: SearchBench) -> None:
 
 
 def test_upload_that_the_record_names_ends_the_search_unread(bench: SearchBench) -> None:
-    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
-        bench.put(document, version_id)
+    for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
+        bench.put(body, version_id)
     assert bench.search(version("v2")) == Search(None, is_complete=True)
     assert bench.bucket.reads == ["v3"]
 
 
 def test_upload_that_was_accepted_after_the_one_that_the_record_names_is_found(bench: SearchBench) -> None:
-    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
-        bench.put(document, version_id)
+    for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
+        bench.put(body, version_id)
     assert bench.find(version("v1")) == "v2"
 
 
@@ -201,8 +203,8 @@ def test_version_null_ends_the_search_by_its_entity_tag(bench: SearchBench) -> N
 
 
 def test_version_that_is_gone_since_it_was_listed_is_skipped(bench: SearchBench, s3_client: MagicMock) -> None:
-    for version_id, document in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
-        bench.put(document, version_id)
+    for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
+        bench.put(body, version_id)
     list_versions = s3_client.get_paginator.side_effect
 
     def list_then_remove(operation: str) -> MagicMock:
@@ -217,8 +219,8 @@ def test_version_that_is_gone_since_it_was_listed_is_skipped(bench: SearchBench,
 
 
 def test_each_version_is_read_once_however_often_the_search_starts_over(bench: SearchBench) -> None:
-    for version_id, document in [("v1", GOOD), ("v2", BAD), ("v3", BAD)]:
-        bench.put(document, version_id)
+    for version_id, body in [("v1", GOOD), ("v2", BAD), ("v3", BAD)]:
+        bench.put(body, version_id)
     assert bench.find() == "v1"
     assert bench.bucket.reads == ["v2", "v1"]
     bench.put(BAD, "v4")

@@ -11,7 +11,9 @@ from run_recorder.errors import FieldError
 from run_recorder.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
 from run_recorder.record_state import RecordState, record_is
 from run_recorder.verdict import RecordUpdate
-from tests.support.recorder_bench import RUN, RecorderBench, item_of
+from tests.support.fake_table import item_of
+from tests.support.names import RUN
+from tests.support.recorder_bench import RecorderBench
 
 FILE_IS_MISSING = FieldError("/files/0/path", "no object a below the run's prefix")
 OTHER_FILE_IS_MISSING = FieldError("/files/1/path", "no object b below the run's prefix")
@@ -52,7 +54,7 @@ class WritesBench(RecorderBench):
 
     def write(self, update: RecordUpdate = ACCEPTED, *refusals: dict[str, Any] | None) -> WriteResult:
         """Record the upload in order, while these refuse the writes."""
-        self.refusals = list(refusals)
+        self.refuse(*refusals)
         return record_in_order(self.table, update, "05")
 
 
@@ -262,6 +264,6 @@ def test_source_is_replaced_without_the_verdict_on_the_latest_upload(bench: Writ
 
 @pytest.mark.parametrize("seen", [None, state(record("05"))], ids=["no record", "a record"])
 def test_replacement_of_a_record_that_changed_is_refused(bench: WritesBench, seen: RecordState | None) -> None:
-    bench.refusals = [record("06"), record("06")]
+    bench.refuse(record("06"), record("06"))
     assert not replace_record(bench.table, seen, ACCEPTED)
     assert not replace_source(bench.table, seen, RUN, ACCEPTED.accepted)

@@ -17,7 +17,7 @@ from run_recorder.record_state import (
     record_is_older_than,
     source_is_older_than,
 )
-from tests.support.recorder_bench import item_of
+from tests.support.fake_table import item_of
 
 FILE_IS_MISSING = FieldError("/files/0/path", "no object a below the run's prefix")
 FILE_HAS_ANOTHER_SIZE = FieldError("/files/10/size", "the object has 1 bytes, not 2")

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import re
 import threading
 from datetime import timedelta
@@ -18,7 +17,9 @@ from run_recorder.record_state import RECORD_ATTRIBUTES
 from run_recorder.recorder import Recorder
 from run_recorder.s3 import S3
 from run_recorder.verdict import Result
-from tests.support.recorder_bench import BAD, BUCKET, GOOD, INCOMPLETE, KEY, UPLOADED_AT, RecorderBench
+from tests.support.documents import BAD, GOOD, INCOMPLETE, document
+from tests.support.names import BUCKET, KEY, UPLOADED_AT, key_of
+from tests.support.recorder_bench import RecorderBench
 
 SEQUENCER = "0" * 31 + "5"
 HIGHER = "0" * 31 + "6"
@@ -30,7 +31,7 @@ INCOMPLETE_RECORD = {
 
 
 def test_model_config_may_be_that_of_another_environment(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put({}, "v1")
+    recorder_bench.put(b"{}", "v1")
     deployed = {"DEVELOPMENT": "true", "RUNS_BUCKET": BUCKET, "RUNS_TABLE": "table", "MODEL_NAME": "deployed"}
     configure = functools.partial(build_model_config, env=deployed)
     recorder = Recorder(load_settings(deployed), S3(recorder_bench.s3_client), recorder_bench.table, configure)
@@ -124,7 +125,7 @@ def test_record_states_where_the_upload_is_and_when_s3_stored_it(recorder_bench:
     ids=["other version", "other entity tag", "no version"],
 )
 def test_answer_with_another_object_than_the_event_names_is_not_recorded(
-    recorder_bench: RecorderBench, answer: dict[str, str]
+    recorder_bench: RecorderBench, answer: dict[str, Any]
 ) -> None:
     recorder_bench.put(GOOD, **answer)
     get_object = recorder_bench.s3_client.get_object
@@ -158,18 +159,18 @@ def test_sequenced_event_without_a_version_reads_below_a_delete_marker(recorder_
 
 
 def test_document_over_1_mib_is_rejected_unread(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put(json.dumps(GOOD).encode().ljust(1_048_577), "v1")
+    recorder_bench.put(GOOD.ljust(1_048_577), "v1")
     error = FieldError("", "1048577 bytes; at most 1048576 are read")
     assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.REJECTED, (error,))
 
 
 def test_document_of_1_mib_is_read(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put(json.dumps(GOOD).encode().ljust(1_048_576), "v1")
+    recorder_bench.put(GOOD.ljust(1_048_576), "v1")
     assert recorder_bench.handle(sequencer=SEQUENCER) == Result(Outcome.RECORDED)
 
 
 def test_errors_that_are_reported_are_those_that_are_recorded(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put({"tags": {f"t{index}": index for index in range(30)}}, "v1")
+    recorder_bench.put(document(tags={f"t{index}": index for index in range(30)}), "v1")
     result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
     assert (result.outcome, len(result.errors), result.errors_truncated) == (Outcome.REJECTED, 20, True)
     assert recorder_bench.written["errors"] == [
@@ -180,22 +181,22 @@ def test_errors_that_are_reported_are_those_that_are_recorded(recorder_bench: Re
 
 def test_event_that_is_delivered_again_is_a_duplicate(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER)]
+    recorder_bench.refuse(recorder_bench.show("v1", sequencer=SEQUENCER))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.DUPLICATE)
     assert len(recorder_bench.writes) == 1
 
 
 def test_event_of_an_upload_before_the_one_of_the_record_is_stale(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v2", sequencer=HIGHER)]
+    recorder_bench.refuse(recorder_bench.show("v2", sequencer=HIGHER))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.STALE)
     assert len(recorder_bench.writes) == 1
 
 
 def test_incomplete_upload_whose_files_are_there_now_is_recorded(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
-    recorder_bench.bucket.put_file("runs/acme/run-0001/late.csv")
-    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD)]
+    recorder_bench.bucket.put_files("runs/acme/run-0001/late.csv")
+    recorder_bench.refuse(recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.RECORDED)
     assert recorder_bench.written["status"] == "recorded"
     assert recorder_bench.reads == 0
@@ -203,7 +204,7 @@ def test_incomplete_upload_whose_files_are_there_now_is_recorded(recorder_bench:
 
 def test_incomplete_upload_whose_files_are_still_missing_is_a_duplicate(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD)]
+    recorder_bench.refuse(recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.DUPLICATE)
     assert len(recorder_bench.writes) == 1
 
@@ -216,7 +217,7 @@ def test_fill_in_that_meets_a_record_without_a_sequencer_turns_to_the_order_of_t
     recorder_bench.put(BAD, "v2")
     rejected = {"status": "rejected", "errors": [{"path": "/name", "message": "…"}]}
     without_sequencer = recorder_bench.show("v2", **rejected)
-    recorder_bench.refusals = [{**without_sequencer, "sequencer": HIGHER}, without_sequencer]
+    recorder_bench.refuse({**without_sequencer, "sequencer": HIGHER}, without_sequencer)
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.STALE)
     assert recorder_bench.written["source"]["version_id"] == "v1"
     assert len(recorder_bench.writes) == 3
@@ -225,7 +226,7 @@ def test_fill_in_that_meets_a_record_without_a_sequencer_turns_to_the_order_of_t
 
 def test_write_starts_over_where_the_record_changed_and_reads_nothing_again(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.refusals = [{}, recorder_bench.show("v0", sequencer="0" * 31 + "4")]
+    recorder_bench.refuse({}, recorder_bench.show("v0", sequencer="0" * 31 + "4"))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.RECORDED)
     assert len(recorder_bench.writes) == 3
     assert recorder_bench.bucket.reads == ["v1"]
@@ -233,7 +234,7 @@ def test_write_starts_over_where_the_record_changed_and_reads_nothing_again(reco
 
 def test_write_ends_after_10_attempts_so_that_the_event_is_delivered_again(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
-    recorder_bench.refusals = [recorder_bench.show("v0", sequencer="0" * 31 + "4")] * 11
+    recorder_bench.refuse(*[recorder_bench.show("v0", sequencer="0" * 31 + "4")] * 11)
     with pytest.raises(ContentionError, match="acme/run-0001/ changed under each of 10 attempts to write it"):
         recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
     assert len(recorder_bench.writes) == 10
@@ -253,25 +254,26 @@ def test_large_documents_are_written_one_at_a_time_and_others_do_not_wait(
     others: list[threading.Thread] = []
 
     def handle(name: str, size: int) -> threading.Thread:
-        recorder_bench.put(json.dumps(GOOD).encode().ljust(size), etag=name)
-        event = recorder_bench.event(key=f"runs/{name}", sequencer=sequencer)
+        key = key_of(name)
+        recorder_bench.put(GOOD.ljust(size), key=key)
+        event = recorder_bench.event(key=key, sequencer=sequencer)
         thread = threading.Thread(target=recorder_bench.recorder.handle, args=(event,))
         thread.start()
         return thread
 
     def write(ExpressionAttributeValues: dict[str, Any], **_: object) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        name = ExpressionAttributeValues[":key"]["S"]
-        if name == "runs/first":
+        key = ExpressionAttributeValues[":key"]["S"]
+        if key == key_of("first"):
             handle("small", 1000).join(timeout=300)
             others.append(handle("second", 100_000))
             others[0].join(timeout=1)
-        written.append(name)
+        written.append(key)
         return {}
 
     recorder_bench.dynamodb_client.update_item.side_effect = write
     handle("first", 100_000).join(timeout=300)
     others[0].join(timeout=300)
-    assert written == ["runs/small", "runs/first", "runs/second"]
+    assert written == [key_of("small"), key_of("first"), key_of("second")]
 
 
 @pytest.fixture
@@ -281,7 +283,7 @@ def impatience(mocker: MockerFixture) -> None:
 
 @pytest.mark.usefixtures("impatience")
 def test_write_of_a_large_document_that_hangs_does_not_hold_up_another(recorder_bench: RecorderBench) -> None:
-    recorder_bench.put(json.dumps(GOOD).encode().ljust(100_000), "v1")
+    recorder_bench.put(GOOD.ljust(100_000), "v1")
     hangs, over = threading.Event(), threading.Event()
 
     def write(**_: object) -> dict[str, Any]:

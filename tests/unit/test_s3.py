@@ -17,7 +17,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 from run_recorder.domain import ObjectVersion
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3, ListedObject, ListedPage, StoredObject
-from tests.support.recorder_bench import UPLOADED_AT
+from tests.support.names import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")
 UNWRAPPED = [
@@ -119,7 +119,7 @@ def test_listing_of_versions_ends_at_a_longer_key_that_begins_with_the_key(s3_cl
     def pages() -> Any:
         for number in range(3):
             fetched.append(number)
-            page = {"IsTruncated": True, "Versions": [version(f"v{number}")]}
+            page: dict[str, Any] = {"IsTruncated": True, "Versions": [version(f"v{number}")]}
             if number == 1:
                 page[longer] = [*page.get(longer, []), version("w", "k.bak")]
             yield page

@@ -15,6 +15,10 @@ def check(data: bytes) -> None:
     check_key(text[:400])  # longer than the longest key of a run
 
 
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    return mutate_json(data, max_size, seed, atheris.Mutate)
+
+
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, check, custom_mutator=lambda *arguments: mutate_json(*arguments, atheris.Mutate))
+    atheris.Setup(sys.argv, check, custom_mutator=mutate)
     atheris.Fuzz()
