@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 from pytest_mock import MockerFixture
 
+from local.show import plain
 from local.stack import LocalStack
 from run_recorder.cli.comparison import Comparison
 from run_recorder.cli.concurrency import WORKERS, map_in_order
@@ -19,7 +20,7 @@ from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-from tests.support.stack_fixtures import plain, run_command
+from tests.support.stack_fixtures import run_command
 
 BAD = b'{"name": ""}'
 LISTS_A_FILE = b'{"files": [{"path": "data.csv"}]}'
