@@ -16,7 +16,7 @@ from local.stack import LocalStack
 from tests.support.documents import BAD, GOOD
 from tests.support.resolution import resolve
 
-SCHEMA = json.loads((EVENTS.parent / "docs" / "run-event.schema.json").read_text())
+SCHEMA = json.loads((EVENTS.parent / "src" / "run_recorder" / "run-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/run-recorder-RunsTable"
 NO_CONFIG = {"environment": "", "model": {"name": "", "version": ""}, "input": "", "output": ""}
