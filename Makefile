@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := install --quiet --no-compile
-COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate
+INSTALL := install --quiet --no-compile --require-hashes
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-header \
+	--no-annotate
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
@@ -41,7 +42,7 @@ scan: export CKV_PARSE_ERROR_FAIL := true
 scan: $(VENV)/checkov.done ## Check the template for weaknesses
 	$(VENV)/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
 
-minimal: $(VENV)/unit.done ## Run the unit tests with no packages but those that ship and the group "unit"
+minimal: $(VENV)/unit.done ## Run the unit tests with no packages but those that ship to Lambda and the group "unit"
 	$(VENV)/unit/bin/python -m pytest --quiet tests/unit
 
 unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked
@@ -66,38 +67,40 @@ fuzz-%:
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
-lock: $(BIN)/python ## Pin the newest versions that pyproject.toml allows
-	$(PIP) $(INSTALL) uv
-	$(COMPILE) pyproject.toml --output-file requirements.txt
-	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements-local.txt
-	$(COMPILE) pyproject.toml --group dev --constraint requirements-local.txt --output-file requirements-dev.txt
-	$(COMPILE) --group bench --constraint requirements.txt --output-file requirements-bench.txt
-	$(COMPILE) --group sam --output-file requirements-sam.txt
-	$(COMPILE) --group checkov --output-file requirements-checkov.txt
-	$(COMPILE) --group fuzz --output-file requirements-fuzz.txt
+lock: $(VENV)/lock.done ## Pin the newest versions that pyproject.toml allows, with their hashes
+	$(COMPILE) --group lambda --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements/local.txt
+	$(COMPILE) pyproject.toml --group dev --constraint requirements/local.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraint requirements/local.txt --output-file requirements/run-recorder.txt
+	$(COMPILE) --group unit --constraint requirements/dev.txt --output-file requirements/unit.txt
+	$(COMPILE) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) --group bench --constraint requirements.txt --output-file requirements/bench.txt
+	for group in runtime sam checkov fuzz lock; do \
+		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; \
+	done
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
 
-# The .pth file puts src/ on the environment's path, as an editable install would. Pip as Python brings it
-# takes twice as long for the rest.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-	echo "$(CURDIR)/src" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/run-recorder.pth"
-	$(PIP) $(INSTALL) --upgrade 'pip~=26.0'
+	$(PYTHON) -m venv --without-pip $(VENV)
 
-$(VENV)/%.done: requirements-%.txt $(BIN)/python
+# Python's own pip installs the pinned one, which is twice as quick, and what builds this project. Some Pythons come
+# without pip; to have ensurepip unpack one takes longer, and leaves an unpinned setuptools in Python 3.11.
+$(VENV)/build.done: requirements/build.txt $(BIN)/python
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python $(INSTALL) --requirement $< || \
+		{ $(BIN)/python -m ensurepip && $(PIP) $(INSTALL) --requirement $<; }
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/%.done: requirements/%.txt | $(VENV)/build.done
 	$(PIP) $(INSTALL) --requirement $<
 	@touch $@
 
-# Created anew each time, so that it never holds a package that is no longer listed.
-$(VENV)/unit.done: requirements.txt requirements-dev.txt pyproject.toml $(BIN)/python
-	$(BIN)/python -m venv --clear --without-pip $(VENV)/unit
-	$(PIP) --python $(VENV)/unit/bin/python $(INSTALL) --requirement $< --group unit --constraint requirements-dev.txt
-	@touch $@
-
-# Tools with pins of their own get environments of their own.
-$(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements-%.txt $(BIN)/python
-	$(BIN)/python -m venv $(VENV)/$*
-	$(PIP) --python $(VENV)/$*/bin/python $(INSTALL) --requirement $<
+# Tools with pins of their own get environments of their own, and so do the unit tests with no more than they need.
+# Created anew each time, so that none ever holds a package that is no longer listed.
+$(VENV)/unit.done: requirements.txt
+$(VENV)/unit.done $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements/%.txt | $(VENV)/build.done
+	$(BIN)/python -m venv --clear --without-pip $(VENV)/$*
+	$(PIP) --python $(VENV)/$*/bin/python $(INSTALL) $(addprefix --requirement ,$^)
 	@touch $@

@@ -25,7 +25,7 @@ def build(python: Path, work: Path) -> dict[str, Path]:
         shutil.copytree(ROOT / "src" / package, work / "default" / package)
     shutil.copy(ROOT / "requirements.txt", work / "default")
     shutil.copytree(_HERE / "tutorial", work / "tutorial")
-    shutil.copy(ROOT / "requirements-bench.txt", work / "tutorial" / "requirements.txt")
+    shutil.copy(ROOT / "requirements" / "bench.txt", work / "tutorial" / "requirements.txt")
     template = work / "template.json"
     template.write_text(json.dumps(_template("default", "tutorial")))
     run_sam(python, "build", "--template", template, "--build-dir", work / "usual")

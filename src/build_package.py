@@ -31,7 +31,7 @@ def main(target: Path) -> None:
 def install(target: Path) -> None:
     """Puts in the dependencies, as pinned, and the function."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--no-compile", "--only-binary", ":all:", "--target", str(target)]
+    pip += ["--no-compile", "--require-hashes", "--only-binary", ":all:", "--target", str(target)]
     pip += ["--requirement", str(SOURCE.parent / "requirements.txt")]
     subprocess.run(pip, check=True)  # noqa: S603
     shutil.rmtree(target / "bin", ignore_errors=True)

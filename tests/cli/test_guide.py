@@ -43,8 +43,8 @@ def test_table_of_commands_lists_each_with_its_arguments() -> None:
 
 def test_every_command_has_a_section_and_every_section_a_command() -> None:
     sections = re.findall(r"^## (.+)", GUIDE, re.MULTILINE)
-    others = ["Options of all commands but `validate`", "Exit codes", "Shell completion", "Permissions"]
-    assert sections == [*others[:3], *COMMANDS, others[3]]
+    others = ["Install", "Options of all commands but `validate`", "Exit codes", "Shell completion", "Permissions"]
+    assert sections == [*others[:4], *COMMANDS, others[4]]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -48,9 +48,9 @@ def package(build: Path) -> Path:
 def runtime_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lambda's runtime interface client for the package's Python."""
     target = tmp_path_factory.mktemp("runtime")
-    constraints = ROOT / "requirements-dev.txt"
-    options = ["--quiet", "--target", str(target), "--constraint", str(constraints)]
-    subprocess.run([PYTHON, "-m", "pip", "install", *options, "awslambdaric"], check=True)  # noqa: S603
+    requirements = str(ROOT / "requirements" / "runtime.txt")
+    options = ["--quiet", "--target", str(target), "--require-hashes", "--requirement", requirements]
+    subprocess.run([PYTHON, "-m", "pip", "install", *options], check=True)  # noqa: S603
     return target
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from run_recorder._version import __version__
 from run_recorder.cli.backfill import backfill
 from run_recorder.cli.dead_letters import dead_letters
 from run_recorder.cli.list_runs import list_runs
@@ -14,3 +15,4 @@ main = click.Group(
     help="Check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
     commands=[validate, show, list_runs, reconcile, dead_letters, backfill],
 )
+click.version_option(__version__, prog_name="run-recorder")(main)
