@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from build_package import copy_modules
 from local.sam import ARCHITECTURE, ROOT, run_sam
 
 _HERE = Path(__file__).parent
@@ -21,8 +22,7 @@ def build(python: Path, work: Path) -> dict[str, Path]:
         pip installs it, with bytecode.
     """
     run_sam(python, "build", "--build-dir", work / "sam", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
-    for package in ("handler", "run_recorder"):
-        shutil.copytree(ROOT / "src" / package, work / "default" / package)
+    copy_modules(work / "default")
     shutil.copy(ROOT / "requirements.txt", work / "default")
     shutil.copytree(_HERE / "tutorial", work / "tutorial")
     shutil.copy(ROOT / "requirements" / "bench.txt", work / "tutorial" / "requirements.txt")

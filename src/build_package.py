@@ -1,5 +1,8 @@
 """Makes the package that Lambda unpacks to ``/var/task``; src/Makefile runs it.
 
+Of our own modules it holds those that the entry points import, directly or not, and no other: not the command line,
+which needs packages that Lambda does not get.
+
 What a cold start would spend most of its time on is done here. ``/var/task`` is read-only, so
 that what has no bytecode is compiled anew at every start. And botocore reads the endpoints
 of every service, of which it ships some four hundred, for any client that it makes.
@@ -7,6 +10,7 @@ of every service, of which it ships some four hundred, for any client that it ma
 The same source gives the same package on any machine.
 """
 
+import ast
 import compileall
 import json
 import py_compile
@@ -16,6 +20,7 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
+ENTRY_POINT = "handler.app"
 SERVICES = ("dynamodb", "s3")
 """What the function calls, by botocore's names. The credentials come with its environment."""
 
@@ -35,9 +40,53 @@ def install(target: Path) -> None:
     pip += ["--requirement", str(SOURCE.parent / "requirements.txt")]
     subprocess.run(pip, check=True)  # noqa: S603
     shutil.rmtree(target / "bin", ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__")
-    for package in ("handler", "run_recorder"):
-        shutil.copytree(SOURCE / package, target / package, ignore=ignored, dirs_exist_ok=True)
+    copy_modules(target)
+
+
+def copy_modules(target: Path, source: Path = SOURCE) -> None:
+    """Copy what the entry points import, each module with the JSON files that are named after it.
+
+    ``metadata.schema.json`` is named after ``metadata.py``.
+    """
+    for module in find_imported(source, ENTRY_POINT):
+        for path in (module, *module.parent.glob(f"{module.stem}.*json")):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+
+
+def find_imported(source: Path, entry_point: str) -> set[Path]:
+    """Return the files of a module, of its packages and of all that they import from ``source``, directly or not."""
+    found: set[Path] = set()
+    names = [entry_point]
+    while names:
+        package, _, module = names.pop().rpartition(".")
+        path = source.joinpath(*package.split("."), module)
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path.is_file() and path not in found:
+            found.add(path)
+            imports = _Imports()
+            imports.visit(ast.parse(path.read_bytes()))
+            names += [package, *imports.names]
+    return found
+
+
+class _Imports(ast.NodeVisitor):
+    """What a module imports, by name; of ``from a import b`` both ``a`` and ``a.b``, whether it is a module or not."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def visit_If(self, node: ast.If) -> None:
+        """Leave out what is imported for type checkers only."""
+        for child in node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else ast.iter_child_nodes(node):
+            self.visit(child)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.names += [alias.name for alias in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self.names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
 
 
 def keep_services(data: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
+from build_package import copy_modules
 from local.invoke import choose_handler
 from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
 from local.samples import EVENTS, SAMPLES, expected_answer
@@ -103,8 +104,48 @@ def test_sam_accepts_the_template() -> None:
 
 
 def test_package_holds_the_function_and_nothing_of_the_tests(package: Path) -> None:
-    assert (package / "run_recorder" / "metadata.schema.json").is_file()
     assert {path.name for path in package.iterdir()}.isdisjoint({"tests", "local", "events", "moto", "pytest", "bin"})
+
+
+def test_package_holds_exactly_the_modules_that_the_function_loads(package: Path) -> None:
+    program = (
+        "import sys, handler.app\n"
+        "for name, module in sys.modules.items():\n"
+        "    if name.partition('.')[0] in ('handler', 'run_recorder'):\n"
+        "        print(module.__file__)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [PYTHON, "-c", program], env={"PYTHONPATH": str(package)}, capture_output=True, text=True, check=True
+    )
+    files = {
+        path
+        for folder in ("handler", "run_recorder")
+        for path in (package / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert files == {package / "run_recorder" / "metadata.schema.json", *map(Path, done.stdout.splitlines())}
+
+
+def test_package_holds_what_is_imported_when_it_runs(tmp_path: Path) -> None:
+    sources = {
+        "handler/__init__.py": "",
+        "handler/app.py": "from typing import TYPE_CHECKING\nimport json\nfrom run_recorder.reader import read\n"
+        "if TYPE_CHECKING:\n    import run_recorder.types\nelse:\n    import run_recorder.values",
+        "handler/app.schema.json": "{}",
+        "handler/unused.py": "",
+        "run_recorder/__init__.py": "",
+        "run_recorder/reader.py": "def read():\n    from run_recorder import later",
+        "run_recorder/later.py": "import handler.app",
+        "run_recorder/types.py": "",
+        "run_recorder/types.schema.json": "{}",
+        "run_recorder/values.py": "",
+    }
+    for name, text in sources.items():
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / name).write_text(text)
+    copy_modules(tmp_path / "package", tmp_path / "src")
+    copied = {path.relative_to(tmp_path / "package").as_posix() for path in (tmp_path / "package").rglob("*.*")}
+    assert copied == sources.keys() - {"handler/unused.py", "run_recorder/types.py", "run_recorder/types.schema.json"}
 
 
 def test_every_module_has_bytecode_that_lambda_takes_as_it_is(package: Path) -> None:
