@@ -2,6 +2,9 @@
 
 Two Lambda functions run this code, since S3 Batch Operations must not invoke one that
 events trigger: ``handler.app.lambda_handler`` and ``handler.app.backfill_handler``.
+
+The rules are in the library: `run_recorder.events` parses an event, `run_recorder.metadata` a document,
+`run_recorder.config` builds the model config, and `run_recorder.recorder` records the run.
 """
 
 import functools
@@ -13,13 +16,16 @@ from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
 from handler.dispatcher import WORKERS, Dispatcher, Invocation, StdoutHandler
-from run_recorder.config import is_lambda, load_settings, snapshot
+from run_recorder._version import __version__
+from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
 from run_recorder.domain import Outcome
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
+
+__all__ = ["backfill_handler", "build_model_config", "lambda_handler"]
 
 _CLIENT_CONFIG = Config(
     connect_timeout=2,
@@ -28,7 +34,7 @@ _CLIENT_CONFIG = Config(
     max_pool_connections=WORKERS,
     parameter_validation=False,  # AWS checks the same; to do it twice takes 7 % of a call's CPU time
     # The SDK makes its own anew for every request, in 9 % of a call's CPU time.
-    user_agent=f"run-recorder Boto3/{boto3.__version__}",
+    user_agent=f"run-recorder/{__version__} Boto3/{boto3.__version__}",
 )
 _SHARE_FOR_UPLOADS = 0.9  # of an invocation's time; the rest is for the answer
 _MAX_RESULT_LENGTH = 1024  # of S3 Batch Operations
@@ -83,6 +89,7 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
         settings,
         S3(boto3.client("s3", config=_CLIENT_CONFIG)),
         RunTable(settings.runs_table, boto3.client("dynamodb", config=_CLIENT_CONFIG)),
+        build_model_config,
     )
     return Dispatcher(
         recorder,
@@ -141,6 +148,6 @@ def _answer_batch(event: dict[str, Any], dispatcher: Dispatcher, invocation: Inv
 if is_lambda():
     # The init phase has more CPU than an invocation, and a wrong configuration must fail
     # before an event is taken.
-    _connect(snapshot())
+    _connect(snapshot()).log_start(__version__)
     # What is there now stays. Garbage is looked for in what comes and goes.
     gc.freeze()

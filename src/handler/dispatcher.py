@@ -70,6 +70,10 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(WORKERS)
         self._is_cold = True
 
+    def log_start(self, version: str) -> None:
+        """Log that the function is ready, and which version of it."""
+        self._logger.info("Function started", extra={"version": version})
+
     def handle_uploads(self, uploads: list[ObjectEvent], invocation: Invocation) -> list[Answer]:
         """Return the answer to each object event, in their order."""
         (answers,) = self.handle_items([WorkItem("", tuple(uploads))], invocation)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
@@ -18,6 +19,7 @@ from pytest_mock import MockerFixture
 from handler import app
 from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
+from run_recorder._version import __version__
 from run_recorder.errors import SettingsError, UnknownEventError, UploadFailedError
 from run_recorder.recorder import Recorder
 from tests.support.documents import document
@@ -532,6 +534,23 @@ def test_import_makes_clients_in_lambda_only(make_client: MagicMock, monkeypatch
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     importlib.reload(app)
     assert make_client.call_count == 2
+
+
+def test_start_in_lambda_is_logged_with_the_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importlib.reload(app)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    importlib.reload(app)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line).items() >= {"level": "INFO", "message": "Function started", "version": __version__}.items()
+
+
+def test_calls_to_aws_name_the_version(make_client: MagicMock) -> None:
+    lambda_handler({"Service": "Amazon S3", "Event": "s3:TestEvent"}, None)
+    agents = {call.kwargs["config"].user_agent for call in make_client.call_args_list}
+    assert agents == {f"run-recorder/{__version__} Boto3/{boto3.__version__}"}
 
 
 def test_import_fails_in_lambda_when_misconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
