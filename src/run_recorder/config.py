@@ -28,8 +28,12 @@ class ModelIdentity(TypedDict):
 class ModelConfig(TypedDict):
     """What a downstream worker needs to run the model on a run.
 
-    ``environment`` is ``production`` or ``development``; ``input`` and ``output`` are S3
-    URIs that end in ``/``.
+    Attributes:
+        environment: ``"production"`` or ``"development"``.
+        model: ``name`` and ``version``, both always present.
+        input: the S3 URI of the run's files, ``s3://RUNS_BUCKET/runs/ORGANISATION/RUN/``.
+        output: the S3 URI under which results go; it ends in ``/`` and is never under ``runs/``.
+        parameters: parameters of the model, any JSON; numbers are `int` or `decimal.Decimal`.
     """
 
     environment: str
@@ -90,16 +94,34 @@ def load_settings(env: Environment = os.environ) -> Settings:
 
 
 def build_model_config(run: Run, metadata: Metadata, env: Environment = os.environ) -> ModelConfig:
-    """The config of the model that is to run on this run: a function of its arguments alone.
+    """Return the config of the model that is to run on a run: a pure function of its arguments.
 
-    ``DEVELOPMENT`` switches between the two environments. The metadata's model replaces the
-    deployment's as a whole, its parameters one by one; the deployment's parameters are those
-    of its own model, and no other model gets them. Production takes pinned versions only;
-    development reads a missing version as ``latest``.
+    ``DEVELOPMENT`` switches between the two environments. The model of the metadata replaces the
+    default model as a whole; the parameters of the metadata replace the default parameters one by
+    one. The default parameters apply only to the default model. Production accepts pinned versions
+    only; development reads a missing version as ``latest``.
+
+    Args:
+        run: the run that the object key names.
+        metadata: the parsed document of the run.
+        env: environment variables, read at each call. ``RUNS_BUCKET`` and ``RUNS_TABLE`` are required, and in
+            production ``OUTPUT_BUCKET``, which defaults to ``RUNS_BUCKET`` in development. ``DEVELOPMENT``
+            (``true`` or ``false``, the default), ``MODEL_NAME``, ``MODEL_VERSION`` and ``MODEL_PARAMETERS`` (a JSON
+            object) are optional.
 
     Raises:
-        SettingsError: environment variables are missing or bad.
+        SettingsError: environment variables are missing or bad; the message names each of them.
         InvalidMetadataError: no model is named, or its version is not pinned in production.
+
+    Example:
+        >>> env = {"RUNS_BUCKET": "uploads", "RUNS_TABLE": "runs", "OUTPUT_BUCKET": "results"}
+        >>> metadata = Metadata(model=Model("amplification", "2.1.0"), parameters={"cycles": 40})
+        >>> build_model_config(Run("acme", "run-0001"), metadata, env)
+        {'environment': 'production',
+         'model': {'name': 'amplification', 'version': '2.1.0'},
+         'input': 's3://uploads/runs/acme/run-0001/',
+         'output': 's3://results/results/acme/run-0001/',
+         'parameters': {'cycles': 40}}
     """
     settings = load_settings(env)
     model = metadata.model or settings.model

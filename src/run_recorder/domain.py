@@ -98,7 +98,12 @@ class ObjectVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model by name; ``version`` is None if nobody named one."""
+    """A model, as a document or a deployment names it.
+
+    Attributes:
+        name: its name.
+        version: its version; None if none is named.
+    """
 
     name: str
     version: str | None = None
@@ -121,7 +126,17 @@ class DeclaredFile:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """A parsed ``metadata.json``; an absent field is None or empty."""
+    """A parsed ``metadata.json``.
+
+    Attributes:
+        name: the name of the run; None if absent.
+        created_at: RFC 3339 date-time, as the document spells it; None if absent.
+        created_by: who or what created the run; None if absent.
+        tags: names and texts; None if absent.
+        model: the model for the run; None if the document leaves it to the deployment.
+        parameters: parameters of the model, any JSON inside; empty if absent.
+        files: the files of the run that the document declares; empty if it declares none.
+    """
 
     name: str | None = None
     created_at: str | None = None

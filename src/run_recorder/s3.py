@@ -77,13 +77,19 @@ class StoredObject:
 
 
 class S3:
-    """The calls to S3 that this project makes.
+    """Buckets, objects and versions in S3: listed, looked for, read. It writes nothing.
 
-    Every method raises `AWSCallError` if S3 refuses, does not answer or breaks off.
+    The listings are iterators that request a page when they reach it. Safe to share between threads.
+
+    Attributes:
+        client: the boto3 client that makes the calls.
+
+    Raises:
+        AWSCallError: from every method, and while a listing is iterated: S3 refused, did not answer or broke off.
     """
 
     def __init__(self, client: S3Client | None = None) -> None:
-        """Uses ``client``, or makes one from the environment's AWS settings."""
+        """Use ``client``, or make a boto3 client from the AWS settings of the environment."""
         self.client: S3Client = client or boto3.client("s3")
 
     def list_buckets(self) -> list[str]:
