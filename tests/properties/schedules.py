@@ -7,6 +7,7 @@ states that are reached in several ways are looked at once, and the number of sc
 lead through them is counted rather than spent.
 """
 
+import contextlib
 import functools
 import io
 import json
@@ -17,25 +18,48 @@ from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
 from botocore.response import StreamingBody
-from moto.dynamodb.exceptions import ConditionalCheckFailed
+from moto.dynamodb.comparisons import get_filter_expression
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.dynamo_type import Item as MotoItem
 
-from run_recorder.config import load_settings
-from run_recorder.domain import ObjectEvent
+from run_recorder.config import build_model_config, load_settings
+from run_recorder.domain import Metadata, ObjectEvent, Run
+from run_recorder.errors import FieldError
 from run_recorder.keys import parse_sequencer
+from run_recorder.metadata import parse_metadata
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
+from tests.support.documents import document
 from tests.support.fake_s3 import client_error
 from tests.support.names import BUCKET, KEY, RUN, TABLE, UPLOADED_AT
 
 SEQUENCERS = ("9", "a", "B", "c")
 """Of the uploads, in S3's order."""
 
+ENVIRONMENT = {"RUNS_BUCKET": BUCKET, "RUNS_TABLE": TABLE, "OUTPUT_BUCKET": "results"}
+SETTINGS = load_settings(ENVIRONMENT)
+build_config = functools.partial(build_model_config, env=ENVIRONMENT)
+_parse = functools.cache(parse_metadata)
+
 Item = str | None
 """An item as JSON, so that it can be a part of a state."""
-Answers = tuple[Any, ...]
-"""What the calls of an invocation were answered so far."""
+
+
+class Upload(NamedTuple):
+    """A version of metadata.json: ``document`` is a letter, upper case for a good one."""
+
+    number: int
+    document: str
+    version_id: str
+    lists_file: bool
+
+
+def parse_once(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldError]]:
+    """Parse a document, unless it was parsed before: there are few, and each is read thousands of times."""
+    metadata, errors = _parse(body, run)
+    return metadata, [*errors]
 
 
 @dataclass(frozen=True)
@@ -91,96 +115,204 @@ class Scenario:
     crashes: int = 0
     clock_step: int = 0
 
-    def version_id(self, upload: int) -> str:
-        """Return the version of an upload as S3 names it."""
-        return f"v{upload}" if self.versioned and (upload or not self.null_first) else "null"
+    def upload(self, number: int) -> Upload:
+        """Return one of the uploads, as S3 stores it."""
+        version_id = f"v{number}" if self.versioned and (number or not self.null_first) else "null"
+        return Upload(number, self.documents[number], version_id, number in self.late)
+
+    def event(self, delivery: Delivery) -> ObjectEvent:
+        """Return what the event says that is delivered."""
+        event = ObjectEvent(BUCKET, KEY, RUN, created=True)
+        if delivery.upload is None:
+            return event
+        upload = self.upload(delivery.upload)
+        return replace(
+            event,
+            version_id=None if upload.version_id == "null" else upload.version_id,
+            etag=upload.document,
+            sequencer=parse_sequencer(SEQUENCERS[upload.number]) if delivery.sequenced else None,
+        )
+
+
+class Call(NamedTuple):
+    """A call to AWS; its argument is the version to read, or a whole update as JSON."""
+
+    operation: str
+    argument: str | None
+
+
+PAUSE: Any = object()
+"""In place of an answer: the invocation is to stop before the call."""
+
+FindAnswer = Callable[[Call], Any]
+"""Returns what a call is answered at once, or `PAUSE`."""
+
+
+class Invocation:
+    """An invocation at one point, which is a node in the tree of all that can become of it.
+
+    Attributes:
+        answers: what its calls were answered so far.
+        call: the next call; None if the invocation is done.
+    """
+
+    def __init__(self, event: ObjectEvent, clock_lag: int, answers: tuple[Any, ...] = ()) -> None:
+        """Make an invocation.
+
+        Args:
+            event: what it handles.
+            clock_lag: by how many seconds its clock is behind.
+            answers: what its calls were answered so far.
+        """
+        self.answers = answers
+        self.call: Call | None = None
+        self._event = event
+        self._clock_lag = clock_lag
+        self._following: dict[Any, Invocation] = {}
+
+    def after(self, answer: Any, find_answer: FindAnswer) -> "Invocation":
+        """Return this invocation after the answer to its call, and after those that further calls get at once."""
+        at = self
+        while answer is not PAUSE:
+            known = at._following.get(answer)
+            if known is None:
+                return at._add(answer).run(find_answer)
+            at = known
+            answer = find_answer(at.call) if at.call else PAUSE
+        return at
+
+    def run(self, find_answer: FindAnswer) -> "Invocation":
+        """Run the code from its start, over the answers so far, to the first call that is not answered at once."""
+        at = self
+
+        def find_next_answer(call: Call) -> Any:
+            nonlocal at
+            at.call = call
+            answer = find_answer(call)
+            if answer is not PAUSE:
+                at = at._add(answer)
+            return answer
+
+        client: Any = ReplayedClient(self.answers, find_next_answer)
+        recorder = Recorder(SETTINGS, S3(client), RunTable(TABLE, client), build_config)
+        Clock.lag = self._clock_lag
+        with contextlib.suppress(Paused):
+            recorder.handle(self._event)
+        return at
+
+    def _add(self, answer: Any) -> "Invocation":
+        self._following[answer] = Invocation(self._event, self._clock_lag, (*self.answers, answer))
+        return self._following[answer]
+
+
+@functools.cache
+def begin(event: ObjectEvent, clock_lag: int) -> Invocation:
+    """Return an invocation at its first call. All scenarios share the tree of an event."""
+    return Invocation(event, clock_lag).run(lambda _: PAUSE)
+
+
+class Clock(datetime):
+    """The clock of the invocation that runs."""
+
+    lag = 0
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Self:
+        """Return the same time always, less the lag."""
+        return cls(2026, 11, 20, 12, tzinfo=tz) - timedelta(seconds=cls.lag)
 
 
 class State(NamedTuple):
-    """Everything at one moment. An invocation that is done has None for its answers."""
+    """Everything at one moment. An invocation that is done is None."""
 
-    stored: tuple[int, ...]
+    stored: tuple[Upload, ...]
     arrived: tuple[int, ...]
     uploaded: int
     item: Item
-    invocations: tuple[Answers | None, ...]
+    invocations: tuple[Invocation | None, ...]
     crashes_left: int
 
-    def with_invocation(self, index: int, answers: Answers | None) -> Self:
-        """This state with one invocation at another point."""
-        return self._replace(invocations=(*self.invocations[:index], answers, *self.invocations[index + 1 :]))
+    def with_invocation(self, index: int, invocation: Invocation | None) -> Self:
+        """Return this state with one invocation at another point."""
+        return self._replace(invocations=(*self.invocations[:index], invocation, *self.invocations[index + 1 :]))
 
 
 class Paused(BaseException):
-    """An invocation is about to make a call that has no answer yet. No ``except Exception`` may take it."""
+    """An invocation stops before a call. No ``except Exception`` may take it."""
 
 
 class ReplayedClient:
-    """Both boto3 clients of an invocation: repeats the answers it had, then pauses."""
+    """Both boto3 clients of an invocation: repeats the answers it had, then asks for further ones."""
 
-    def __init__(self, scenario: Scenario, answers: Answers) -> None:
-        self._scenario = scenario
+    def __init__(self, answers: tuple[Any, ...], find_answer: FindAnswer) -> None:
         self._answers = iter(answers)
+        self._find_answer = find_answer
 
-    def get_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
-        upload = self._answer("get_object", call)
+    def get_object(self, **request: Any) -> dict[str, Any]:  # noqa: D102
+        upload = self._answer("get_object", request.get("VersionId"))
         if upload is None:
             raise client_error("NoSuchKey")
-        letter = self._scenario.documents[upload]
-        model = {"name": letter, "version": "1"} if letter.isupper() else letter
-        files = [{"path": f"file-{upload}"}] if upload in self._scenario.late else []
-        body = json.dumps({"model": model, "name": letter, "files": files}).encode()
-        return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body), **self._head(upload)}
+        model = {"name": upload.document, "version": "1"} if upload.document.isupper() else upload.document
+        files = [{"path": f"file-{upload.number}"}] if upload.lists_file else []
+        body = document(model=model, name=upload.document, files=files)
+        return {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentLength": len(body), **_headers(upload)}
 
-    def head_object(self, **call: Any) -> dict[str, Any]:  # noqa: D102
-        upload = self._answer("head_object", call)
+    def head_object(self, **request: Any) -> dict[str, Any]:  # noqa: D102
+        upload = self._answer("head_object", request["VersionId"])
         if upload is None:
             raise client_error("404")
-        return {"ContentLength": 1, **self._head(upload)}
+        return {"ContentLength": 1, **_headers(upload)}
 
     def get_paginator(self, operation: str) -> Self:  # noqa: D102
         assert operation == "list_object_versions"
         return self
 
-    def paginate(self, **call: Any) -> Iterator[dict[str, Any]]:  # noqa: D102
-        versions = [{"Key": KEY, **self._head(upload)} for upload in self._answer("list_object_versions", call)]
-        yield {"IsTruncated": False, "Versions": versions}
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:  # noqa: D102
+        uploads = self._answer("list_object_versions")
+        yield {"IsTruncated": False, "Versions": [{"Key": KEY, **_headers(upload)} for upload in uploads]}
 
-    def list_objects_v2(self, **call: Any) -> dict[str, Any]:  # noqa: D102
-        arrived = self._answer("list_objects_v2", call)
+    def list_objects_v2(self, **_: Any) -> dict[str, Any]:  # noqa: D102
+        arrived = self._answer("list_objects_v2")
         return {
             "IsTruncated": False,
             "Contents": [{"Key": f"{RUN.prefix}file-{upload}", "Size": 1} for upload in sorted(arrived)],
         }
 
-    def get_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
-        item = self._answer("get_item", call)
+    def get_item(self, **_: Any) -> dict[str, Any]:  # noqa: D102
+        item = self._answer("get_item")
         return {"Item": json.loads(item)} if item else {}
 
-    def update_item(self, **call: Any) -> dict[str, Any]:  # noqa: D102
-        written, found = self._answer("update_item", call)
+    def update_item(self, **request: Any) -> dict[str, Any]:  # noqa: D102
+        written, found = self._answer("update_item", json.dumps(request, sort_keys=True))
         if not written:
             raise client_error("ConditionalCheckFailedException", **({"Item": json.loads(found)} if found else {}))
         return {}
 
-    def _head(self, upload: int) -> dict[str, Any]:
-        return {
-            "ETag": f'"{self._scenario.documents[upload]}"',
-            "LastModified": UPLOADED_AT + timedelta(minutes=upload),
-            "VersionId": self._scenario.version_id(upload),
-        }
-
-    def _answer(self, operation: str, call: dict[str, Any]) -> Any:
+    def _answer(self, operation: str, argument: str | None = None) -> Any:
         for answer in self._answers:
             return answer
-        raise Paused(operation, json.dumps(call, sort_keys=True))
+        answer = self._find_answer(Call(operation, argument))
+        if answer is PAUSE:
+            raise Paused
+        return answer
+
+
+def _headers(upload: Upload) -> dict[str, Any]:
+    return {
+        "ETag": f'"{upload.document}"',
+        "LastModified": UPLOADED_AT + timedelta(minutes=upload.number),
+        "VersionId": upload.version_id,
+    }
 
 
 class Explorer:
     """Takes a scenario through all of its schedules.
 
+    A call whose answer nothing can change any more, and which changes nothing, is made at once: wherever else in
+    the schedule it were made, the same would follow. So one schedule stands for all that differ in that alone.
+
     Attributes:
-        schedules: how many they were.
+        schedules: how many schedules were explored.
     """
 
     def __init__(
@@ -193,13 +325,14 @@ class Explorer:
             check_write: is shown every item that was written over, and what came after it.
             check_end: is shown the item that is there when all is done.
         """
+        self.schedules = 0
         self._scenario = scenario
         self._check_write = functools.cache(check_write)
         self._check_end = functools.cache(check_end)
-        self._settings = load_settings()
-        self.schedules = 0
+        self._uploads = tuple(map(scenario.upload, range(len(scenario.documents))))
+        self._deletable = {self._uploads[number] for number in scenario.deletable}
+        self._beginnings: tuple[Invocation, ...] = ()
         self._schedules: dict[State, int] = {}
-        self._next_call = functools.cache(self._find_next_call)
 
     @property
     def states(self) -> int:
@@ -208,9 +341,12 @@ class Explorer:
 
     def explore(self) -> None:
         """Explore all that can happen."""
-        self.schedules = self._count(
-            State((), (), 0, None, ((),) * len(self._scenario.deliveries), self._scenario.crashes), []
-        )
+        with patch("run_recorder.runs.datetime", Clock), patch("run_recorder.evaluator.parse_metadata", parse_once):
+            self._beginnings = tuple(
+                begin(self._scenario.event(delivery), index * self._scenario.clock_step)
+                for index, delivery in enumerate(self._scenario.deliveries)
+            )
+            self.schedules = self._count(State((), (), 0, None, self._beginnings, self._scenario.crashes), [])
 
     def _count(self, state: State, trail: list[str]) -> int:
         if state not in self._schedules:
@@ -227,9 +363,7 @@ class Explorer:
                         trail.clear()
                     raise
                 trail.pop()
-            if state.uploaded == len(self._scenario.documents) and not any(
-                answers is not None for answers in state.invocations
-            ):
+            if state.uploaded == len(self._uploads) and not any(state.invocations):
                 self._check_end(state.item)
                 count += 1
             self._schedules[state] = count
@@ -237,109 +371,119 @@ class Explorer:
 
     def _find_steps(self, state: State) -> Iterator[tuple[str, State]]:
         """What can happen next."""
-        if state.uploaded < len(self._scenario.documents):
+        calls = [
+            (index, invocation, call)
+            for index, invocation in enumerate(state.invocations)
+            if invocation and (call := invocation.call) and self._may_come(self._scenario.deliveries[index], state)
+        ]
+        for index, invocation, call in calls:
+            if self._is_settled(state, index, call):
+                yield self._make_call(state, index, invocation, call)
+                return
+        yield from self._find_changes(state)
+        for index, invocation, call in calls:
+            yield self._make_call(state, index, invocation, call)
+        if state.crashes_left:
+            for index, at in enumerate(state.invocations):
+                if not at or at.answers:
+                    again = state.with_invocation(index, self._beginnings[index])
+                    yield f"crash of {index}", again._replace(crashes_left=state.crashes_left - 1)
+
+    def _find_changes(self, state: State) -> Iterator[tuple[str, State]]:
+        """What can happen in the bucket."""
+        if state.uploaded < len(self._uploads):
             kept = state.stored if self._scenario.versioned else ()
-            yield (
-                f"upload {state.uploaded}",
-                state._replace(stored=(*kept, state.uploaded), uploaded=state.uploaded + 1),
-            )
-        for upload in self._scenario.late:
-            if upload < state.uploaded and upload not in state.arrived:
-                yield f"file of {upload}", state._replace(arrived=(*state.arrived, upload))
-        for upload in state.stored:
-            if upload in self._scenario.deletable:
-                stored = tuple(kept for kept in state.stored if kept != upload)
-                yield f"deletion of {upload}", state._replace(stored=stored)
-        for index, answers in enumerate(state.invocations):
-            if answers is not None and self._may_come(self._scenario.deliveries[index], state):
-                operation, call = self._next_call(index, answers)
-                item, answer = self._perform(state, operation, call)
-                answers_then = (*answers, answer)
-                done = self._next_call(index, answers_then) is None
-                following = state.with_invocation(index, None if done else answers_then)
-                yield f"{operation} of {index}", following._replace(item=item)
-            if answers != () and state.crashes_left:
-                again = state.with_invocation(index, ())
-                yield f"crash of {index}", again._replace(crashes_left=state.crashes_left - 1)
+            stored = (*kept, self._uploads[state.uploaded])
+            yield f"upload {state.uploaded}", state._replace(stored=stored, uploaded=state.uploaded + 1)
+        for number in self._scenario.late:
+            if number < state.uploaded and number not in state.arrived:
+                yield f"file of {number}", state._replace(arrived=(*state.arrived, number))
+        for upload in self._deletable.intersection(state.stored):
+            stored = tuple(kept for kept in state.stored if kept != upload)
+            yield f"deletion of {upload.number}", state._replace(stored=stored)
 
     def _may_come(self, delivery: Delivery, state: State) -> bool:
         if delivery.after_files and delivery.upload not in state.arrived:
             return False
         return delivery.after <= state.uploaded
 
-    def _find_next_call(self, index: int, answers: Answers) -> Any:
-        """The call at which the invocation is after these answers; None if it is done."""
-        delivery = self._scenario.deliveries[index]
-        client: Any = ReplayedClient(self._scenario, answers)
-        recorder = Recorder(self._settings, S3(client), RunTable(TABLE, client))
-        event = ObjectEvent(BUCKET, KEY, RUN, created=True)
-        if delivery.upload is not None:
-            version_id = self._scenario.version_id(delivery.upload)
-            event = replace(
-                event,
-                version_id=None if version_id == "null" else version_id,
-                etag=self._scenario.documents[delivery.upload],
-                sequencer=parse_sequencer(SEQUENCERS[delivery.upload]) if delivery.sequenced else None,
-            )
+    def _is_settled(self, state: State, index: int, call: Call) -> bool:
+        """Whether nothing that can still happen changes the answer, and the call changes nothing for others."""
+        if call.operation in {"get_item", "update_item"}:
+            others = (*state.invocations[:index], *state.invocations[index + 1 :])
+            return not state.crashes_left and not any(others)
+        if call.operation == "list_objects_v2":
+            return len(state.arrived) == len(self._scenario.late)
+        if call.argument and self._scenario.versioned:
+            return all(upload.version_id != call.argument for upload in self._deletable.intersection(state.stored))
+        return state.uploaded == len(self._uploads) and self._deletable.isdisjoint(state.stored)
 
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: Any = None) -> Self:
-                return cls(2026, 11, 20, 12, tzinfo=tz) - timedelta(seconds=index * self._scenario.clock_step)
+    def _make_call(self, state: State, index: int, invocation: Invocation, call: Call) -> tuple[str, State]:
+        item, answer = self._perform(state, call)
+        following = state._replace(item=item)
 
-        with patch("run_recorder.runs.datetime", Clock):
-            try:
-                recorder.handle(event)
-            except Paused as paused:
-                return paused.args
-        return None
+        def find_answer(further: Call) -> Any:
+            is_read = further.operation not in {"get_item", "update_item"}
+            if is_read and self._is_settled(following, index, further):
+                return self._perform(following, further)[1]
+            return PAUSE
 
-    def _perform(self, state: State, operation: str, call: str) -> tuple[Item, Any]:
+        at = invocation.after(answer, find_answer)
+        return f"{call.operation} of {index}", following.with_invocation(index, at if at.call else None)
+
+    def _perform(self, state: State, call: Call) -> tuple[Item, Any]:
         """The item after a call, and its answer."""
-        if operation == "update_item":
-            return update(state.item, call)
-        if operation == "get_item":
+        if call.operation == "update_item":
+            assert call.argument
+            return update(state.item, call.argument)
+        if call.operation == "get_item":
             return state.item, state.item
-        if operation == "list_objects_v2":
+        if call.operation == "list_objects_v2":
             return state.item, state.arrived
-        if operation == "list_object_versions":
+        if call.operation == "list_object_versions":
             return state.item, state.stored[::-1]
-        version_id = json.loads(call).get("VersionId")
-        found = [upload for upload in state.stored if version_id in (None, self._scenario.version_id(upload))]
+        found = [upload for upload in state.stored if call.argument in (None, upload.version_id)]
         return state.item, max(found, default=None)
 
 
 _ABSENT: dict[str, Any] = dict.fromkeys(
     ("throughput", "global_indexes", "indexes", "streams", "sse_specification", "tags", "warm_throughput")
 )
+_KEY_NAMES = ("organisation_id", "run_id")
 
 
 @functools.cache
-def update(item: Item, call: str) -> tuple[Item, tuple[bool, Item]]:
-    """An update of the item by moto: the item after it; whether it was written, and else what was found."""
+def update(item: Item, request: str) -> tuple[Item, tuple[bool, Item]]:
+    """An update of the item by moto: the item after it; whether it was written, and else what was found.
+
+    The condition is evaluated by itself, since moto takes ten times as long to read the rest of the request.
+    """
+    arguments = json.loads(request)
+    names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
+    if not get_filter_expression(arguments["ConditionExpression"], names, values).expr(_read(item)):
+        return item, (False, item)
     backend = DynamoDBBackend("us-east-1", "123456789012")
-    names = ("organisation_id", "run_id")
     backend.create_table(
         TABLE,
-        schema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)],
-        attr=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        schema=[
+            {"AttributeName": name, "KeyType": kind} for name, kind in zip(_KEY_NAMES, ("HASH", "RANGE"), strict=True)
+        ],
+        attr=[{"AttributeName": name, "AttributeType": "S"} for name in _KEY_NAMES],
         **_ABSENT,
         billing_mode="PAY_PER_REQUEST",
         deletion_protection_enabled=False,
     )
     if item:
         backend.put_item(TABLE, json.loads(item))
-    arguments = json.loads(call)
-    try:
-        after = backend.update_item(
-            TABLE,
-            arguments["Key"],
-            arguments["UpdateExpression"],
-            arguments["ExpressionAttributeNames"],
-            arguments["ExpressionAttributeValues"],
-            condition_expression=arguments["ConditionExpression"],
-            return_values_on_condition_check_failure=arguments["ReturnValuesOnConditionCheckFailure"],
-        )
-    except ConditionalCheckFailed:
-        return item, (False, item)
+    after = backend.update_item(TABLE, arguments["Key"], arguments["UpdateExpression"], names, values)
     return json.dumps(after.to_json()["Attributes"], sort_keys=True), (True, None)
+
+
+@functools.cache
+def _read(item: Item) -> MotoItem | None:
+    """An item as moto keeps it; it is not changed."""
+    if item is None:
+        return None
+    attributes = json.loads(item)
+    hash_key, range_key = (DynamoType(attributes[name]) for name in _KEY_NAMES)
+    return MotoItem(hash_key, range_key, attributes)

@@ -74,7 +74,7 @@ def find_upload(scenario: Scenario, attributes: dict[str, Any]) -> int:
     return max(
         upload
         for upload in uploads
-        if scenario.version_id(upload) == version_id and scenario.documents[upload] == attributes["etag"]
+        if scenario.upload(upload).version_id == version_id and scenario.documents[upload] == attributes["etag"]
     )
 
 
