@@ -7,6 +7,7 @@ import boto3
 import pytest
 
 from local.stack import LocalStack
+from run_recorder._version import __version__
 from tests.support.documents import BAD, GOOD, document
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
@@ -228,10 +229,11 @@ def test_other_objects_take_no_call(calls: list[str], notify: Callable[..., Any]
 def test_calls_name_their_caller(
     put_metadata: Callable[..., Any], session: boto3.Session, notify: Callable[..., Any]
 ) -> None:
-    """CloudTrail and access logs show it, and boto3's version, by which AWS tells who has to upgrade."""
+    """CloudTrail and access logs show both versions. AWS announces upgrades to callers by that of boto3."""
     uploaded = put_metadata()
     agents: list[bytes] = []
     session.events.register_first("before-send", lambda request, **_: agents.append(request.headers["User-Agent"]))
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
     assert len(agents) == 2
-    assert all(agent.decode().startswith(f"run-recorder Boto3/{boto3.__version__}") for agent in agents)
+    expected = f"run-recorder/{__version__} Boto3/{boto3.__version__}"
+    assert all(agent.decode().startswith(expected) for agent in agents)
