@@ -14,7 +14,7 @@ from handler import app
 from run_recorder.domain import Run
 from tests.support import events
 from tests.support.events import Event
-from tests.support.names import BUCKET, TABLE
+from tests.support.names import ENVIRONMENT
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -58,15 +58,9 @@ def metadata_key(organisation_id: str, run_id: str) -> str:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The function's environment in production, without a default model; AWS is fake."""
-    variables = {
-        **CREDENTIALS,
-        "RUNS_BUCKET": BUCKET,
-        "RUNS_TABLE": TABLE,
-        "OUTPUT_BUCKET": "results",
-    }
     for name in ("DEVELOPMENT", "MODEL_NAME", "MODEL_VERSION", "MODEL_PARAMETERS", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
+    for name, value in {**CREDENTIALS, **ENVIRONMENT}.items():
         monkeypatch.setenv(name, value)
     app._connect.cache_clear()  # noqa: SLF001 - clients of another test must not serve this one
     yield monkeypatch

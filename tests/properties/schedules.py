@@ -33,12 +33,11 @@ from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 from tests.support.documents import document
 from tests.support.fake_s3 import client_error
-from tests.support.names import BUCKET, KEY, RUN, TABLE, UPLOADED_AT
+from tests.support.names import BUCKET, ENVIRONMENT, KEY, RUN, TABLE, UPLOADED_AT
 
 SEQUENCERS = ("9", "a", "B", "c")
 """Of the uploads, in S3's order."""
 
-ENVIRONMENT = {"RUNS_BUCKET": BUCKET, "RUNS_TABLE": TABLE, "OUTPUT_BUCKET": "results"}
 SETTINGS = load_settings(ENVIRONMENT)
 build_config = functools.partial(build_model_config, env=ENVIRONMENT)
 _parse = functools.cache(parse_metadata)
@@ -139,6 +138,11 @@ class Call(NamedTuple):
 
     operation: str
     argument: str | None
+
+    @property
+    def is_of_the_table(self) -> bool:
+        """Whether the call goes to the table; all others read the bucket."""
+        return self.operation in {"get_item", "update_item"}
 
 
 PAUSE: Any = object()
@@ -308,8 +312,9 @@ def _headers(upload: Upload) -> dict[str, Any]:
 class Explorer:
     """Takes a scenario through all of its schedules.
 
-    A call whose answer nothing can change any more, and which changes nothing, is made at once: wherever else in
-    the schedule it were made, the same would follow. So one schedule stands for all that differ in that alone.
+    A call that is independent of all else that can still happen is made at once: wherever else in the schedule it
+    were made, the same would follow. So one schedule stands for all that differ in that alone, as in partial-order
+    reduction.
 
     Attributes:
         schedules: how many schedules were explored.
@@ -377,7 +382,7 @@ class Explorer:
             if invocation and (call := invocation.call) and self._may_come(self._scenario.deliveries[index], state)
         ]
         for index, invocation, call in calls:
-            if self._is_settled(state, index, call):
+            if self._is_independent(state, index, call):
                 yield self._make_call(state, index, invocation, call)
                 return
         yield from self._find_changes(state)
@@ -407,9 +412,9 @@ class Explorer:
             return False
         return delivery.after <= state.uploaded
 
-    def _is_settled(self, state: State, index: int, call: Call) -> bool:
-        """Whether nothing that can still happen changes the answer, and the call changes nothing for others."""
-        if call.operation in {"get_item", "update_item"}:
+    def _is_independent(self, state: State, index: int, call: Call) -> bool:
+        """Whether nothing else that can still happen changes the answer, or depends on what the call changes."""
+        if call.is_of_the_table:
             others = (*state.invocations[:index], *state.invocations[index + 1 :])
             return not state.crashes_left and not any(others)
         if call.operation == "list_objects_v2":
@@ -423,8 +428,7 @@ class Explorer:
         following = state._replace(item=item)
 
         def find_answer(further: Call) -> Any:
-            is_read = further.operation not in {"get_item", "update_item"}
-            if is_read and self._is_settled(following, index, further):
+            if not further.is_of_the_table and self._is_independent(following, index, further):
                 return self._perform(following, further)[1]
             return PAUSE
 
