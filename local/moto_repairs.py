@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from moto.awslambda.models import LambdaFunction
 from moto.dynamodb.models import DynamoDBBackend
 from moto.sqs import models as sqs
 
@@ -15,6 +16,7 @@ from local import message_moves
 def install() -> None:
     """Change moto in this process."""
     message_moves.install()
+    _state_variables_as_text()
     # In DynamoDB an operation on one item is atomic. In moto, a thread may read, or overwrite, an item that another
     # thread has created and not yet filled.
     _exclude_each_other(DynamoDBBackend, "get_item", "put_item", "update_item", "delete_item")
@@ -25,6 +27,18 @@ def install() -> None:
     # For each message that is sent or received, moto compares the times of all messages in the queue several times,
     # and its own clock function takes most of the time of a burst of uploads.
     sqs.unix_time_millis = lambda _=None: time.time() * 1000  # type: ignore[attr-defined, assignment]
+
+
+def _state_variables_as_text() -> None:
+    """Make CloudFormation pass a parameter of the type Number to a function as text, as in AWS."""
+    initialize: Any = LambdaFunction.__init__
+
+    @functools.wraps(initialize)
+    def initialize_with_text(function: LambdaFunction, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        initialize(function, *arguments, **named)
+        function.environment_vars = {name: str(value) for name, value in function.environment_vars.items()}
+
+    LambdaFunction.__init__ = initialize_with_text  # type: ignore[assignment, method-assign]
 
 
 def _exclude_each_other(owner: type, *names: str) -> None:

@@ -80,7 +80,7 @@ def _show_log(poller: subprocess.Popen[str], stack: LocalStack, ended: threading
         for line in poller.stdout or ():
             entry = json.loads(line)
             if "outcome" in entry:
-                errors = _read_errors(stack, entry) if entry["outcome"] == "rejected" else []
+                errors = _read_errors(stack, entry) if entry["outcome"] in {"rejected", "pending"} else []
                 with _screen:
                     show.outcome(entry, time.strftime("%H:%M:%S "))
                     show.errors(errors)

@@ -15,7 +15,7 @@ from run_recorder.record_state import RECORD_ATTRIBUTES
 
 console = Console(highlight=False)
 
-_COLOURS = {"recorded": "green", "duplicate": "dim", "stale": "dim", "ignored": "yellow"}
+_COLOURS = {"recorded": "green", "pending": "yellow", "duplicate": "dim", "stale": "dim", "ignored": "yellow"}
 _ERRORS = 3
 _TIMES = {"uploaded_at", "recorded_at"}
 

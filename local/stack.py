@@ -14,8 +14,9 @@ from local.poller import EventSource, Handler, deliver
 from local.template import CODE, REGION, translate
 
 STACK_NAME = "run-recorder"
-# Not generated, so that sam-env-vars.json can state the name.
+# Not generated, so that sam-env-vars.json can state the names.
 TABLE = f"{STACK_NAME}-RunsTable"
+QUEUE = f"{STACK_NAME}-UploadsQueue"
 # moto's CloudFormation does not support these resources, or resources that the dashboard refers to. No other
 # resource of the stack needs them.
 _UNSUPPORTED = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Pipes::Pipe"}
@@ -126,6 +127,7 @@ class LocalStack:
         self.s3.put_object(**CODE, Body=code.getvalue())
         resources = {name: body for name, body in template["Resources"].items() if body["Type"] not in _UNSUPPORTED}
         resources["RunsTable"]["Properties"]["TableName"] = TABLE
+        resources["UploadsQueue"]["Properties"]["QueueName"] = QUEUE
         cloudformation = self._client("cloudformation")
         cloudformation.create_stack(
             StackName=STACK_NAME,

@@ -21,7 +21,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
 ENTRY_POINT = "handler.app"
-SERVICES = ("dynamodb", "s3")
+SERVICES = ("dynamodb", "s3", "sqs")
 """What the function calls, by botocore's names. The credentials come with its environment."""
 
 

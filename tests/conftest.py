@@ -58,7 +58,9 @@ def metadata_key(organisation_id: str, run_id: str) -> str:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The function's environment in production, without a default model; AWS is fake."""
-    for name in ("DEVELOPMENT", "MODEL_NAME", "MODEL_VERSION", "MODEL_PARAMETERS", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    optional = ["DEVELOPMENT", "MODEL_NAME", "MODEL_VERSION", "MODEL_PARAMETERS"]
+    optional += ["UPLOADS_QUEUE_URL", "FILES_WAIT_SECONDS", "AWS_PROFILE", "AWS_ENDPOINT_URL"]
+    for name in optional:
         monkeypatch.delenv(name, raising=False)
     for name, value in {**CREDENTIALS, **ENVIRONMENT}.items():
         monkeypatch.setenv(name, value)

@@ -15,12 +15,14 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from handler.dispatcher import WORKERS, Dispatcher, Invocation, StdoutHandler
+from handler.dispatcher import WORKERS, Dispatcher, Invocation
+from handler.report import StdoutHandler
 from run_recorder._version import __version__
 from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
 from run_recorder.domain import Outcome
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.queue import UploadsQueue
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
@@ -41,21 +43,20 @@ _MAX_RESULT_LENGTH = 1024  # of S3 Batch Operations
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Records every upload that an S3 event names.
+    """Record every upload that an S3 event names.
 
     Args:
-        event: what S3, SNS, EventBridge or SQS deliver when objects were created.
-        context: Lambda's; its remaining time bounds the work.
+        event: the event that S3, SNS, EventBridge or SQS delivers when objects are created.
+        context: the context of Lambda; its remaining time limits the work.
 
     Returns:
         For SQS ``{"batchItemFailures": [{"itemIdentifier": message id}, …]}``, the messages
-        to deliver again; otherwise ``{"outcomes": [{"bucket", "key", "outcome", …}, …]}``.
+        to redeliver; otherwise ``{"outcomes": [{"bucket", "key", "outcome", …}, …]}``.
 
     Raises:
         SettingsError: environment variables are missing or bad.
-        UnknownEventError: the event is not one of S3.
-        UploadFailedError: uploads failed, and it is not SQS that could be told which; all
-            were tried.
+        UnknownEventError: the event is not an S3 event.
+        UploadFailedError: uploads of an event that SQS did not deliver failed; all were tried.
     """
     dispatcher, invocation = _connect(snapshot()), _describe_invocation(context)
     if is_from_sqs(event):
@@ -64,26 +65,26 @@ def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Records the objects that a job of S3 Batch Operations lists; safe beside live events.
+    """Record the runs that a job of S3 Batch Operations lists; safe beside live events.
 
     Args:
         event: an invocation, schema 1.0 or 2.0.
-        context: Lambda's; its remaining time bounds the work.
+        context: the context of Lambda; its remaining time limits the work.
 
     Returns:
-        One result a task: ``Succeeded`` with the outcome, ``TemporaryFailure`` if AWS did not
-        do its part, ``PermanentFailure`` if the task names no object.
+        One result a task: ``Succeeded`` with the outcome, ``TemporaryFailure`` if AWS refused a call or
+        did not answer, ``PermanentFailure`` if the task names no object.
 
     Raises:
         SettingsError: environment variables are missing or bad.
-        UnknownEventError: the event is not one of S3 Batch Operations.
+        UnknownEventError: the event is not an invocation by S3 Batch Operations.
     """
     return _answer_batch(event, _connect(snapshot()), _describe_invocation(context))
 
 
 @functools.lru_cache(maxsize=1)
 def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
-    """What is made once for an environment and shared by the invocations in it."""
+    """Return the dispatcher and the clients that all invocations with the same environment variables share."""
     settings = load_settings()
     recorder = Recorder(
         settings,
@@ -93,14 +94,15 @@ def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     )
     return Dispatcher(
         recorder,
-        # The place in the code that writes the line is always the same.
+        # One place in the code writes all lines, so that its location says nothing.
         Logger(service=settings.service, logger_handler=StdoutHandler(), location=None),
         Metrics(service=settings.service, namespace=settings.metrics_namespace),
+        UploadsQueue(settings.uploads_queue_url, config=_CLIENT_CONFIG) if settings.uploads_queue_url else None,
     )
 
 
 def _describe_invocation(context: object) -> Invocation:
-    """Return what Lambda's context says of an invocation; outside Lambda it may say nothing."""
+    """Return the invocation that a context of Lambda describes; outside Lambda a context may describe nothing."""
     request_id = getattr(context, "aws_request_id", None)
     remaining_time = getattr(context, "get_remaining_time_in_millis", None)
     milliseconds = remaining_time() if callable(remaining_time) else None
@@ -119,7 +121,7 @@ def _answer_directly(event: dict[str, Any], dispatcher: Dispatcher, invocation: 
 
 
 def _answer_sqs(event: dict[str, Any], dispatcher: Dispatcher, invocation: Invocation) -> dict[str, Any]:
-    messages = parse_messages(event)
+    messages = parse_messages(event, can_wait=dispatcher.queue is not None)
     failed = [
         message.item_id
         for message, answers in zip(messages, dispatcher.handle_items(messages, invocation), strict=True)
@@ -146,8 +148,8 @@ def _answer_batch(event: dict[str, Any], dispatcher: Dispatcher, invocation: Inv
 
 
 if is_lambda():
-    # The init phase has more CPU than an invocation, and a wrong configuration must fail
-    # before an event is taken.
+    # The init phase has more CPU than an invocation, and a wrong configuration must fail before an
+    # event is handled.
     _connect(snapshot()).log_start(__version__)
-    # What is there now stays. Garbage is looked for in what comes and goes.
+    # The objects of the start live as long as the process: the garbage collector need not look at them.
     gc.freeze()

@@ -1,20 +1,44 @@
 """Compare and swap: the record of a run against the bucket, where sequencers cannot order them."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from run_recorder.domain import ObjectEvent, Outcome, Run
+from run_recorder.domain import ObjectEvent, ObjectVersion, Outcome, Run
 from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
 from run_recorder.large_document_gate import LargeDocumentGate
-from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Verdicts
+from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
 from run_recorder.ordered_writes import replace_record, replace_source
 from run_recorder.record_state import RecordState
 from run_recorder.runs import RunTable
 from run_recorder.s3 import StoredObject
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
+from run_recorder.waiting import Look
 
 MAX_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """An attempt that ended.
+
+    Attributes:
+        result: for the current upload.
+        is_recorded: whether this attempt recorded the verdict on the current upload.
+        search: for the last accepted upload; None if there was no need of one.
+    """
+
+    result: Result
+    is_recorded: bool
+    search: Search | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """What an operator has to know of the search."""
+        if self.search is None or self.search.is_complete:
+            return None
+        return f"more than {MAX_OLDER_VERSIONS} uploads before this one are not accepted"
 
 
 class CompareAndSwap:
@@ -54,72 +78,73 @@ class CompareAndSwap:
             current = self._uploads.read_current(self._event.key)
             if current is None:
                 return GONE
-            result = self._attempt(state, current)
-            if result:
-                return self._result_for_event(current, result)
+            swap = self._attempt(state, current)
+            if swap:
+                return self._result_for_event(current, swap)
         raise ContentionError(
             f"the record of {self._run.path} changed under each of {MAX_ATTEMPTS} attempts to replace it"
         )
 
-    def _attempt(self, state: RecordState | None, current: StoredObject) -> Result | None:
-        """Return the result for the current upload; None if the record or the bucket changed since they were read."""
+    def _attempt(self, state: RecordState | None, current: StoredObject) -> Swap | None:
+        """Return the swap to the current upload; None if the record or the bucket changed since they were read."""
         shown = state if state and _shows(state, current) else None
         if shown and shown.is_accepted:
-            return Result(Outcome.DUPLICATE)
+            return Swap(Result(Outcome.DUPLICATE), is_recorded=False)
         verdict = None if shown and shown.is_settled else self.verdicts.on(current)
         if verdict and verdict.is_accepted:
             self.verdicts.keep_only(verdict)
             sequencer = self._event.sequencer if _certainly_names(self._event, current) else None
-            return self._replace_record(state, current, verdict, sequencer=sequencer)
+            update = RecordUpdate.of(self._event, self._run, verdict, sequencer=sequencer)
+            return self._record(state, update, verdict)
         search = self.verdicts.find_last_accepted(current, state.source if state else None)
         if search is None:
             return None
-        if verdict is None or (shown and shown.has_errors_of(verdict)):
-            result = self._replace_source(state, search.found)
-        else:
+        if verdict:
             # Without a sequencer, so that the bucket orders all that follows until an upload is accepted.
-            result = self._replace_record(state, current, verdict, source=search.found)
-        if result and not search.is_complete:
-            return replace(result, reason=f"more than {MAX_OLDER_VERSIONS} uploads before this one are rejected")
-        return result
+            update = RecordUpdate.of(self._event, self._run, verdict, source=search.found)
+            if not (shown and shown.is_kept_by(update)):
+                return self._record(state, update, verdict, search)
+        if not self._replace_source(state, search.found):
+            return None
+        is_pending = verdict and shown and shown.is_pending
+        result = Result.of(Outcome.PENDING, verdict) if verdict and is_pending else Result(Outcome.DUPLICATE)
+        return Swap(result, is_recorded=False, search=search)
 
-    def _replace_record(
-        self,
-        state: RecordState | None,
-        current: StoredObject,
-        verdict: Evaluation,
-        *,
-        sequencer: str | None = None,
-        source: Evaluation | None = None,
-    ) -> Result | None:
-        update = RecordUpdate.of(
-            self._event, self._run, verdict, current.uploaded_at, sequencer=sequencer, source=source
-        )
+    def _record(
+        self, state: RecordState | None, update: RecordUpdate, verdict: Evaluation, search: Search | None = None
+    ) -> Swap | None:
+        """Replace the record that was read; return None if it is another one by now."""
+        source = search.found if search else None
         with self._write_gate.hold((source or verdict).size):
             is_written = replace_record(self._table, state, update)
-        return Result.of(update.outcome, update) if is_written else None
+        return Swap(Result.of(update.status, verdict), is_recorded=True, search=search) if is_written else None
 
-    def _replace_source(self, state: RecordState | None, source: Evaluation | None) -> Result | None:
-        """Record the last accepted upload beside the rejected one that the record shows."""
-        if source:
-            with self._write_gate.hold(source.size):
-                if not replace_source(self._table, state, self._run, source.accepted):
-                    return None
-        return Result(Outcome.DUPLICATE)
+    def _replace_source(self, state: RecordState | None, source: Evaluation | None) -> bool:
+        """Record the last accepted upload, if the record lacks it, and leave the verdict on the latest one."""
+        if source is None:
+            return True
+        with self._write_gate.hold(source.size):
+            return replace_source(self._table, state, self._run, source.accepted)
 
-    def _result_for_event(self, current: StoredObject, result: Result) -> Result:
+    def _result_for_event(self, current: StoredObject, swap: Swap) -> Result:
         """Return the result for the upload that the event names, which may be older than the current one."""
-        event = self._event
-        if _names(event, current):
-            return result
+        event, latest = self._event, swap.result
+        latest = replace(latest, reason=swap.reason or latest.reason)
+        if _is_named(event, current.version):
+            return latest
         # A sequenced event comes here only after its version was read.
         is_gone = (
             event.version_id and not event.sequencer and not self._uploads.has_version(event.key, event.version_id)
         )
-        own = GONE if is_gone else Result(Outcome.STALE, reason=result.reason)
-        if result.outcome is Outcome.DUPLICATE:
-            return own
-        return replace(own, newer=replace(result, version_id=current.version_id))
+        own = GONE if is_gone else Result(Outcome.STALE, reason=swap.reason)
+        own = replace(own, looks=(*latest.looks, *self._looks_at_own(swap.search)))
+        return replace(own, newer=replace(latest, version_id=current.version_id)) if swap.is_recorded else own
+
+    def _looks_at_own(self, search: Search | None) -> Iterator[Look]:
+        """Return the look at an older upload that the event names, if it may still become the last accepted one."""
+        for verdict in search.incomplete if search else ():
+            if verdict.wait and _is_named(self._event, verdict.version):
+                yield Look(verdict.wait, is_latest=False)
 
 
 def _shows(state: RecordState, current: StoredObject) -> bool:
@@ -129,11 +154,11 @@ def _shows(state: RecordState, current: StoredObject) -> bool:
     )
 
 
-def _names(event: ObjectEvent, current: StoredObject) -> bool:
+def _is_named(event: ObjectEvent, upload: ObjectVersion) -> bool:
     """Whether an event is about this upload, as far as it says."""
     if event.version_id:
-        return event.version_id == current.version_id
-    return event.etag in (None, current.etag)
+        return event.version_id == upload.version_id
+    return event.etag in (None, upload.etag)
 
 
 def _certainly_names(event: ObjectEvent, current: StoredObject) -> bool:

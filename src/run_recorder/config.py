@@ -1,6 +1,7 @@
 """Settings from environment variables, and the model config. The only reader of ``os.environ``."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
@@ -16,6 +17,8 @@ _DEVELOPMENT = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
 }
 _UNPINNED = (None, "latest")
+_URL = re.compile(r"https?://[^/\s]+/\S+")
+_MAX_FILES_WAIT_SECONDS = 86_400
 
 
 class ModelIdentity(TypedDict):
@@ -45,7 +48,12 @@ class ModelConfig(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment variables, checked as a whole."""
+    """The environment variables, checked as a whole.
+
+    Attributes:
+        uploads_queue_url: the queue that feeds the function; None if no message can be put back.
+        files_wait_seconds: how long files that a document lists may be late; 0 for not at all.
+    """
 
     development: bool
     runs_bucket: str
@@ -53,34 +61,37 @@ class Settings:
     output_bucket: str
     model: Model | None
     parameters: Mapping[str, JSON]
+    uploads_queue_url: str | None
+    files_wait_seconds: int
     service: str
     metrics_namespace: str
 
 
 def load_settings(env: Environment = os.environ) -> Settings:
-    """Reads the settings.
+    """Read the settings.
 
     Raises:
         SettingsError: naming every variable that is missing or bad.
     """
-    problems: list[str] = []
+    errors: list[str] = []
 
     def required(name: str) -> str:
         value = env.get(name, "")
         if not value:
-            problems.append(f"{name} is not set")
+            errors.append(f"{name} is not set")
         return value
 
     development = _DEVELOPMENT.get(env.get("DEVELOPMENT", "").lower())
     if development is None:
-        problems.append(f"DEVELOPMENT is {env['DEVELOPMENT']!r}, expected true or false")
+        errors.append(f"DEVELOPMENT is {env['DEVELOPMENT']!r}, expected true or false")
     runs_bucket = required("RUNS_BUCKET")
     runs_table = required("RUNS_TABLE")
     output_bucket = required("OUTPUT_BUCKET") if development is False else env.get("OUTPUT_BUCKET") or runs_bucket
-    model = _load_model(env, development is False, problems)
-    parameters = _load_parameters(env, problems)
-    if problems:
-        raise SettingsError("; ".join(problems))
+    model = _load_model(env, development is False, errors)
+    parameters = _load_parameters(env, errors)
+    uploads_queue_url, files_wait_seconds = _load_wait(env, errors)
+    if errors:
+        raise SettingsError("; ".join(errors))
     return Settings(
         development=bool(development),
         runs_bucket=runs_bucket,
@@ -88,6 +99,8 @@ def load_settings(env: Environment = os.environ) -> Settings:
         output_bucket=output_bucket,
         model=model,
         parameters=parameters,
+        uploads_queue_url=uploads_queue_url,
+        files_wait_seconds=files_wait_seconds,
         service=env.get("POWERTOOLS_SERVICE_NAME") or "run-recorder",
         metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or "RunRecorder",
     )
@@ -144,34 +157,44 @@ def build_model_config(run: Run, metadata: Metadata, env: Environment = os.envir
 
 
 def snapshot(env: Environment = os.environ) -> tuple[tuple[str, str], ...]:
-    """The variables that clients, logger, metrics and settings are made from, as a hashable key."""
-    names = ("DEVELOPMENT", "RUNS_", "OUTPUT_", "MODEL_", "AWS_", "POWERTOOLS_")
+    """Return the variables that clients, logger, metrics and settings are made from, as a hashable key."""
+    names = ("DEVELOPMENT", "RUNS_", "OUTPUT_", "MODEL_", "UPLOADS_", "FILES_", "AWS_", "POWERTOOLS_")
     return tuple(sorted((name, value) for name, value in env.items() if name.startswith(names)))
 
 
 def is_lambda(env: Environment = os.environ) -> bool:
-    """Whether a Lambda execution environment is starting this process."""
+    """Return whether a Lambda execution environment is starting this process."""
     return "AWS_LAMBDA_RUNTIME_API" in env
 
 
-def _load_model(env: Environment, pinned: bool, problems: list[str]) -> Model | None:
+def _load_model(env: Environment, pinned: bool, messages: list[str]) -> Model | None:
     name, version = env.get("MODEL_NAME") or None, env.get("MODEL_VERSION") or None
     if name is None:
         if version is not None:
-            problems.append("MODEL_VERSION is set, but MODEL_NAME is not")
+            messages.append("MODEL_VERSION is set, but MODEL_NAME is not")
         return None
     if pinned and version in _UNPINNED:
-        problems.append(f"MODEL_VERSION is {version or 'not set'}, expected a pinned version in production")
+        messages.append(f"MODEL_VERSION is {version or 'not set'}, expected a pinned version in production")
     return Model(name, version)
 
 
-def _load_parameters(env: Environment, problems: list[str]) -> Mapping[str, JSON]:
+def _load_parameters(env: Environment, messages: list[str]) -> Mapping[str, JSON]:
     try:
         parameters, errors = decode(env.get("MODEL_PARAMETERS") or "{}")
     except InvalidMetadataError as error:
         parameters, errors = {}, list(error.errors)
-    problems += [f"MODEL_PARAMETERS{error.path}: {error.message}" for error in errors]
+    messages += [f"MODEL_PARAMETERS{error.path}: {error.message}" for error in errors]
     if isinstance(parameters, dict):
         return parameters
-    problems.append("MODEL_PARAMETERS is not a JSON object")
+    messages.append("MODEL_PARAMETERS is not a JSON object")
     return {}
+
+
+def _load_wait(env: Environment, messages: list[str]) -> tuple[str | None, int]:
+    url, text = env.get("UPLOADS_QUEUE_URL") or None, env.get("FILES_WAIT_SECONDS") or "3600"
+    if url and not _URL.fullmatch(url):
+        messages.append(f"UPLOADS_QUEUE_URL is {url!r}, expected the URL of an SQS queue")
+    seconds = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
+    if not 0 <= seconds <= _MAX_FILES_WAIT_SECONDS:
+        messages.append(f"FILES_WAIT_SECONDS is {text!r}, expected 0 to {_MAX_FILES_WAIT_SECONDS}")
+    return url, seconds

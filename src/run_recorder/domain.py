@@ -23,6 +23,7 @@ class Outcome(enum.StrEnum):
 
     RECORDED = "recorded", "RunsRecorded", logging.INFO
     REJECTED = "rejected", "RunsRejected", logging.INFO
+    PENDING = "pending", "RunsPending", logging.INFO
     DUPLICATE = "duplicate", "DuplicateEvents", logging.INFO
     STALE = "stale", "StaleEvents", logging.INFO
     IGNORED = "ignored", "IgnoredEvents", logging.WARNING
@@ -73,6 +74,8 @@ class ObjectEvent:
         etag: the entity tag that the event names, without quotes, if it names one.
         sequencer: upper-case hexadecimal, padded with zeros to 32 digits, so that the
             order of the strings is the order of the integers; None if unknown.
+        can_wait: whether the message that carries it can be put back into its queue, so that late files are
+            waited for.
     """
 
     bucket: str
@@ -82,6 +85,7 @@ class ObjectEvent:
     version_id: str | None = None
     etag: str | None = None
     sequencer: str | None = None
+    can_wait: bool = False
 
 
 class ObjectVersion(NamedTuple):

@@ -14,9 +14,13 @@ from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.metadata import MAX_BYTES, parse_metadata
 from run_recorder.s3 import S3, StoredObject
 from run_recorder.verdict import Evaluation
+from run_recorder.waiting import Wait
 
 Accepted = dict[str, JSON]
 """The attributes of a record that only an accepted upload sets."""
+
+Judgement = tuple[Accepted, list[FieldError], list[FieldError]]
+"""The attributes that an upload sets if it is accepted, its own errors, and those of the files that are missing."""
 
 
 class Evaluator:
@@ -34,38 +38,43 @@ class Evaluator:
         Raises:
             AWSCallError: S3 refuses to list the run's files, or does not answer.
         """
+        # Before the files are listed: once the wait is over, no file that came in time is overlooked.
+        wait = Wait.of(stored.last_modified, self._settings.files_wait_seconds)
         try:
-            accepted, errors = self._judge(run, stored)
+            accepted, errors, missing = self._judge(run, stored)
         except InvalidMetadataError as error:
-            accepted, errors = {}, list(error.errors)
+            accepted, errors, missing = {}, list(error.errors), []
+        is_incomplete = bool(missing) and not errors
         # Those that are reported have to show whether files are all that is missing.
-        errors.sort(key=lambda error: error.is_of_a_file)
+        errors = sorted(errors + missing, key=lambda error: error.is_of_a_file)
         return Evaluation(
             version=stored.version,
+            uploaded_at=stored.uploaded_at,
             size=stored.size,
             errors=tuple(errors[:MAX_ERRORS]),
             errors_truncated=len(errors) > MAX_ERRORS,
             accepted={} if errors else accepted,
+            wait=wait if is_incomplete else None,
         )
 
-    def _judge(self, run: Run, stored: StoredObject) -> tuple[Accepted, list[FieldError]]:
-        """Return what the upload sets if it is accepted, and why it is not."""
+    def _judge(self, run: Run, stored: StoredObject) -> Judgement:
         if stored.body is None:
-            return {}, [FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")]
+            return {}, [FieldError("", f"{stored.size} bytes; at most {MAX_BYTES} are read")], []
         with self._read_gate.hold(stored.size):
             metadata, errors = parse_metadata(stored.body, run)
             if len(errors) > MAX_ERRORS:
-                return {}, errors
+                return {}, errors, []
             accepted, config_errors = self._configure(run, metadata, stored)
             files = metadata.files
             del metadata
         # A model that is wrong in itself is reported already.
         if not any(f"{error.path}/".startswith("/model/") for error in errors):
             errors += config_errors
+        missing: list[FieldError] = []
         if files and len(errors) < ERRORS_SOUGHT:
-            missing = find_missing_files(self._s3, self._settings.runs_bucket, run, files)
-            errors += islice(missing, ERRORS_SOUGHT - len(errors))
-        return accepted, errors
+            found = find_missing_files(self._s3, self._settings.runs_bucket, run, files)
+            missing += islice(found, ERRORS_SOUGHT - len(errors))
+        return accepted, errors, missing
 
     def _configure(self, run: Run, metadata: Metadata, stored: StoredObject) -> tuple[Accepted, list[FieldError]]:
         try:

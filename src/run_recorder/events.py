@@ -11,7 +11,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.ht
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -27,12 +27,14 @@ class WorkItem:
     Attributes:
         item_id: id under which its outcome is reported to SQS or S3 Batch Operations.
         uploads: the object events in it.
+        body: the body of the SQS message; None for a task.
         error: the reason why its object events cannot be read; None if they can.
         log_fields: fields of its log lines.
     """
 
     item_id: str
     uploads: tuple[ObjectEvent, ...] = ()
+    body: str | None = None
     error: UnknownEventError | None = None
     log_fields: Mapping[str, str | int] = field(default_factory=dict)
 
@@ -45,13 +47,17 @@ def is_from_sqs(event: object) -> bool:
     return False
 
 
-def parse_messages(event: Mapping[str, Any]) -> list[WorkItem]:
+def parse_messages(event: Mapping[str, Any], *, can_wait: bool = False) -> list[WorkItem]:
     """Return the messages of an SQS event; an error in one does not affect the others.
+
+    Args:
+        event: an event of Lambda's SQS event source.
+        can_wait: whether the messages can be put back, as in `ObjectEvent`.
 
     Raises:
         UnknownEventError: a record has no message id, under which it could be reported.
     """
-    return [_parse_message(record) for record in event["Records"]]
+    return [_parse_message(record, can_wait=can_wait) for record in event["Records"]]
 
 
 def parse_tasks(event: object) -> list[WorkItem]:
@@ -80,12 +86,14 @@ def parse_uploads(event: object) -> list[ObjectEvent]:
     return _parse_notification(event)
 
 
-def _parse_message(record: object) -> WorkItem:
+def _parse_message(record: object, *, can_wait: bool) -> WorkItem:
     match record:
         case {"eventSource": "aws:sqs", "messageId": str(message_id), **rest}:
+            body = rest.get("body")
             log_fields: dict[str, str | int] = {"message_id": message_id, **_receive_count(rest.get("attributes"))}
             try:
-                return WorkItem(message_id, tuple(_parse_body(rest.get("body"))), log_fields=log_fields)
+                events = tuple(replace(event, can_wait=can_wait) for event in _parse_body(body))
+                return WorkItem(message_id, events, str(body), log_fields=log_fields)
             except UnknownEventError as error:
                 return WorkItem(message_id, error=error, log_fields=log_fields)
     raise UnknownEventError(f"not an SQS record with a messageId: {_shape_of(record)}")

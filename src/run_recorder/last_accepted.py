@@ -19,10 +19,13 @@ class Search:
         found: the verdict on the last accepted upload; None if the record shows it already, or
             if there is none.
         is_complete: False if there were more uploads than are read.
+        incomplete: the verdicts on those uploads between the current one and the last accepted one that
+            lack nothing but files.
     """
 
     found: Evaluation | None = None
     is_complete: bool = True
+    incomplete: tuple[Evaluation, ...] = ()
 
 
 class Verdicts:
@@ -78,8 +81,13 @@ class Verdicts:
                 is_complete = False
         if not is_source_listed or source == current.version:
             return Search()
-        found = next((verdict for verdict in map(self._on_listed, older) if verdict and verdict.is_accepted), None)
-        return Search(found, is_complete or found is not None)
+        incomplete: list[Evaluation] = []
+        for verdict in filter(None, map(self._on_listed, older)):
+            if verdict.is_accepted:
+                return Search(verdict, incomplete=tuple(incomplete))
+            if verdict.wait:
+                incomplete.append(verdict)
+        return Search(None, is_complete, tuple(incomplete))
 
     def _on_listed(self, version: ObjectVersion) -> Evaluation | None:
         """Return the verdict on an upload that was listed; None if it is gone."""

@@ -22,9 +22,13 @@ class WriteResult(enum.Enum):
     WRITTEN = enum.auto()
     """The record now shows the upload."""
     DUPLICATE = enum.auto()
-    """The record showed this very upload already."""
+    """The record showed this very upload already, and still does."""
+    PENDING = enum.auto()
+    """The record showed this very upload already, and still does: files of it are late."""
     STALE = enum.auto()
-    """The record shows a newer upload."""
+    """The record shows a newer upload, and an upload newer than this one is accepted."""
+    STALE_NOT_ACCEPTED = enum.auto()
+    """The record shows a newer upload, and this one may still become the last accepted one."""
     INCOMPARABLE = enum.auto()
     """Sequencers cannot order the upload and the record: compare and swap has to."""
     CHANGED = enum.auto()
@@ -36,10 +40,10 @@ def record_in_order(table: RunTable, update: RecordUpdate, sequencer: str) -> Wr
 
     In S3's order, from old to new, the upload stands to the record's latest upload as ::
 
-        the record's     this upload                 written
-                   this upload, twice                duplicate, or settled: `_settle`
-        this upload      the record's, accepted      stale
-        this upload      the record's, rejected      stale, and filled in: `_fill_in`
+        the record's     this upload                      written
+                   this upload, twice                     duplicate, pending, or settled: `_settle`
+        this upload      the record's, accepted           stale
+        this upload      the record's, not accepted       stale, and filled in: `_fill_in`
     """
     refusal = table.write(update.run, _all_attributes(update), NO_RECORD | record_is_older_than(sequencer))
     if refusal is None:
@@ -51,7 +55,9 @@ def record_in_order(table: RunTable, update: RecordUpdate, sequencer: str) -> Wr
         return WriteResult.INCOMPARABLE
     if state.sequencer == sequencer:
         return _settle(table, update, state)
-    return WriteResult.STALE if state.is_accepted or not update.accepted else _fill_in(table, update, sequencer)
+    if state.is_accepted or (not update.accepted and (state.source_sequencer or sequencer) > sequencer):
+        return WriteResult.STALE
+    return _fill_in(table, update, sequencer) if update.accepted else WriteResult.STALE_NOT_ACCEPTED
 
 
 def replace_record(table: RunTable, seen: RecordState | None, update: RecordUpdate) -> bool:
@@ -84,8 +90,8 @@ def _settle(table: RunTable, update: RecordUpdate, state: RecordState) -> WriteR
     if state.version != update.version:
         # Emulators send a constant sequencer.
         return WriteResult.INCOMPARABLE
-    if state.is_settled or state.has_errors_of(update):
-        return WriteResult.DUPLICATE
+    if state.is_settled or state.is_kept_by(update):
+        return WriteResult.PENDING if state.is_pending else WriteResult.DUPLICATE
     # The condition holds for this sequencer and this `recorded_at` only.
     refusal = table.write(update.run, _all_attributes(update), record_is(state), after=state.recorded_at)
     return WriteResult.WRITTEN if refusal is None else WriteResult.CHANGED
@@ -107,7 +113,7 @@ def _fill_in(table: RunTable, update: RecordUpdate, sequencer: str) -> WriteResu
 def _all_attributes(update: RecordUpdate) -> Attributes:
     errors = [{"path": error.path, "message": error.message} for error in update.errors]
     latest = {
-        "status": update.outcome.value,
+        "status": update.status.value,
         "errors": errors or None,
         "errors_truncated": update.errors_truncated or None,
         "sequencer": update.sequencer,

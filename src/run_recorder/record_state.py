@@ -10,7 +10,7 @@ from run_recorder.domain import RECORDED_FIELDS, ObjectVersion, Outcome
 from run_recorder.errors import FieldError
 
 if TYPE_CHECKING:
-    from run_recorder.verdict import Evaluation, RecordUpdate
+    from run_recorder.verdict import RecordUpdate
 
 Item = Mapping[str, Any]
 """An item, or an attribute value, as DynamoDB's low-level API spells it."""
@@ -88,14 +88,28 @@ class RecordState:
         """Whether the latest upload is accepted."""
         return self.status == Outcome.RECORDED
 
-    def has_errors_of(self, verdict: Evaluation | RecordUpdate) -> bool:
-        """Whether these are the errors of a verdict, and as complete or incomplete as those."""
-        return (self.errors, self.errors_truncated) == (verdict.errors, verdict.errors_truncated)
+    @property
+    def is_pending(self) -> bool:
+        """Whether files of the latest upload are late."""
+        return self.status == Outcome.PENDING
 
     @property
     def is_settled(self) -> bool:
         """Whether the verdict on the latest upload is final: only files that are missing may still arrive."""
         return self.is_accepted or not all(error.is_of_a_file for error in self.errors)
+
+    def is_kept_by(self, update: RecordUpdate) -> bool:
+        """Return whether a verdict on the upload that the record shows changes nothing.
+
+        While the wait lasts, only a look that can put its message back changes a pending record.
+        """
+        if self.is_pending and update.is_waiting and update.status is Outcome.REJECTED:
+            return True
+        return (self.status, self.errors, self.errors_truncated) == (
+            update.status,
+            update.errors,
+            update.errors_truncated,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from run_recorder.ordered_writes import WriteResult, record_in_order
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 from run_recorder.uploads import Uploads
-from run_recorder.verdict import GONE, RecordUpdate, Result
+from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
+from run_recorder.waiting import Look
 
 _PATIENCE = 5  # seconds
 
@@ -57,18 +58,27 @@ class Recorder:
         if stored is None:
             return GONE
         evaluation = self._evaluator.evaluate(run, stored)
-        update = RecordUpdate.of(event, run, evaluation, stored.uploaded_at, sequencer=sequencer)
+        update = RecordUpdate.of(event, run, evaluation, sequencer=sequencer)
         for _ in range(MAX_ATTEMPTS):
             with self._write_gate.hold(stored.size):
                 written = record_in_order(self._table, update, sequencer)
             match written:
                 case WriteResult.WRITTEN:
-                    return Result.of(update.outcome, update)
+                    return Result.of(update.status, evaluation)
+                case WriteResult.PENDING:
+                    return Result.of(Outcome.PENDING, evaluation)
                 case WriteResult.DUPLICATE:
                     return Result(Outcome.DUPLICATE)
-                case WriteResult.STALE:
-                    return Result(Outcome.STALE)
+                case WriteResult.STALE | WriteResult.STALE_NOT_ACCEPTED:
+                    return _stale(evaluation, is_newer_accepted=written is WriteResult.STALE)
                 case WriteResult.INCOMPARABLE:
                     swap.verdicts.add(evaluation)
                     return swap.run()
         raise ContentionError(f"the record of {run.path} changed under each of {MAX_ATTEMPTS} attempts to write it")
+
+
+def _stale(evaluation: Evaluation, *, is_newer_accepted: bool) -> Result:
+    """Return the result for an upload behind the one that the record shows."""
+    if evaluation.wait is None:
+        return Result(Outcome.STALE)
+    return Result(Outcome.STALE, looks=(Look(evaluation.wait, is_latest=False, is_newer_accepted=is_newer_accepted),))

@@ -6,6 +6,10 @@ from typing import Self
 
 from run_recorder.domain import JSON, ObjectEvent, ObjectVersion, Outcome, Run
 from run_recorder.errors import FieldError
+from run_recorder.waiting import Look, Wait
+
+MISSING_FILES = "listed files are missing or differ in size"
+"""The reason of a result if nothing else is wrong with the upload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,23 +18,33 @@ class Evaluation:
 
     Attributes:
         version: the upload.
+        uploaded_at: when S3 stored it, as ``2026-11-20T08:30:00Z``.
         size: of the document, in bytes.
         errors: why the upload is rejected, 20 at most; empty if it is accepted.
         errors_truncated: whether there are more errors than these.
         accepted: the attributes of a record that only an accepted upload sets, None for one to
-            remove; empty if the upload is rejected.
+            remove; empty if the upload is not accepted.
+        wait: if listed files are all that is missing, the wait for them as of a moment before they were
+            looked for; else None.
     """
 
     version: ObjectVersion
+    uploaded_at: str
     size: int
     errors: tuple[FieldError, ...]
     errors_truncated: bool
     accepted: Mapping[str, JSON]
+    wait: Wait | None = None
 
     @property
     def is_accepted(self) -> bool:
         """Whether the upload has no error."""
         return not self.errors
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether listed files are all that is missing, and may still arrive in time."""
+        return self.wait is not None and not self.wait.is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,8 @@ class RecordUpdate:
     """The attributes that a write gives a record.
 
     Attributes:
+        status: of the latest upload: ``RECORDED``, ``REJECTED`` or ``PENDING``.
+        is_waiting: whether files of the latest upload may still arrive in time, as in `Evaluation`.
         bucket, key: where the latest upload is.
         version: the latest upload.
         uploaded_at: its LastModified, as ``2026-11-20T08:30:00Z``.
@@ -48,6 +64,8 @@ class RecordUpdate:
     """
 
     run: Run
+    status: Outcome
+    is_waiting: bool
     bucket: str
     key: str
     version: ObjectVersion
@@ -63,7 +81,6 @@ class RecordUpdate:
         event: ObjectEvent,
         run: Run,
         latest: Evaluation,
-        uploaded_at: str,
         *,
         sequencer: str | None = None,
         source: Evaluation | None = None,
@@ -71,32 +88,29 @@ class RecordUpdate:
         """Return the update that a verdict makes.
 
         Args:
-            event: which led to it; names bucket and key.
+            event: which led to it; names bucket and key. Late files are waited for if it can wait.
             run: the run of that key.
             latest: the verdict on the latest upload.
-            uploaded_at: when S3 stored the latest upload.
             sequencer: the place of the latest upload in S3's order, if it is known.
             source: the verdict on an older upload, if that is the last accepted one.
         """
         accepted = dict(source.accepted if source else latest.accepted)
         if latest.is_accepted and sequencer:
             accepted["source"] = {**accepted["source"], "sequencer": sequencer}
+        status = Outcome.REJECTED if latest.errors else Outcome.RECORDED
         return cls(
             run=run,
+            status=Outcome.PENDING if latest.is_waiting and event.can_wait else status,
+            is_waiting=latest.is_waiting,
             bucket=event.bucket,
             key=event.key,
             version=latest.version,
-            uploaded_at=uploaded_at,
+            uploaded_at=latest.uploaded_at,
             sequencer=sequencer,
             errors=latest.errors,
             errors_truncated=latest.errors_truncated,
             accepted=accepted,
         )
-
-    @property
-    def outcome(self) -> Outcome:
-        """The outcome of the latest upload once the record shows it."""
-        return Outcome.REJECTED if self.errors else Outcome.RECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +119,11 @@ class Result:
 
     Attributes:
         outcome: of the upload that the event names.
-        errors, errors_truncated: of the document, if it is rejected; as in `Evaluation`.
+        errors, errors_truncated: of the document, if it is rejected or pending; as in `Evaluation`.
         reason: why the event is ignored, or what an operator has to know of it.
         version_id: of the upload, if the event names another one.
         newer: the result for the newer upload that was recorded instead, if one was.
+        looks: the looks at uploads that are incomplete.
     """
 
     outcome: Outcome
@@ -117,13 +132,20 @@ class Result:
     reason: str | None = None
     version_id: str | None = None
     newer: Self | None = None
+    looks: tuple[Look, ...] = ()
 
     @classmethod
-    def of(cls, outcome: Outcome, update: RecordUpdate) -> Self:
-        """Return the result for an upload, with its errors if the record now shows them."""
-        if outcome is not Outcome.REJECTED:
+    def of(cls, outcome: Outcome, latest: Evaluation) -> Self:
+        """Return the result for the upload that the record shows, with its errors if it is not accepted."""
+        if outcome not in (Outcome.REJECTED, Outcome.PENDING):
             return cls(outcome)
-        return cls(outcome, update.errors, update.errors_truncated)
+        return cls(
+            outcome,
+            latest.errors,
+            latest.errors_truncated,
+            reason=MISSING_FILES if latest.wait else None,
+            looks=(Look(latest.wait, is_latest=True),) if latest.wait else (),
+        )
 
 
 GONE = Result(Outcome.IGNORED, reason="the object or this version of it is gone")

@@ -226,7 +226,13 @@ def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any
             "Effect": "Allow",
             "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
             "Resource": {"Fn::GetAtt": ["UploadsQueue", "Arn"]},
-        }
+        },
+        "PutBackUploads": {
+            "Sid": "PutBackUploads",
+            "Effect": "Allow",
+            "Action": "sqs:SendMessage",
+            "Resource": {"Fn::GetAtt": ["UploadsQueue", "Arn"]},
+        },
     }
 
 
@@ -252,6 +258,10 @@ def test_both_functions_run_the_same_code_alike(each_mode: dict[str, Any]) -> No
     )
     for function in (recorder, backfill):
         del function["Role"], function["Description"]
+    variables = dict(recorder["Environment"]["Variables"])
+    assert variables.pop("UPLOADS_QUEUE_URL") == {"Ref": "UploadsQueue"}
+    recorder["Environment"] = {"Variables": variables}
+    assert recorder.pop("RecursiveLoop") == "Allow"
     assert recorder == backfill
 
 

@@ -1,14 +1,19 @@
 """How many calls to AWS an upload takes: each is time, and money."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
+from pytest_mock import MockerFixture
 
+from handler.app import lambda_handler
 from local.stack import LocalStack
 from run_recorder._version import __version__
 from tests.support.documents import BAD, GOOD, document
+from tests.support.events import notification, s3_record, sqs_event
+from tests.support.names import UPLOADED_AT
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 
@@ -191,6 +196,37 @@ def test_missing_file_that_arrived_takes_a_second_write(
     calls.clear()
     assert notify(sequencer=SEQUENCER, **uploaded)["outcome"] == "recorded"
     assert calls == ["GetObject", "ListObjectsV2", "UpdateItem", "UpdateItem"]
+
+
+def test_file_that_is_late_takes_a_message_at_each_look(
+    stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], mocker: MockerFixture
+) -> None:
+    """The second look writes nothing: its UpdateItem is refused."""
+    clock = mocker.patch("run_recorder.waiting.datetime", autospec=True)
+    clock.now.return_value = UPLOADED_AT + timedelta(seconds=100)
+    uploaded = put_metadata(document(files=[{"path": "a.csv"}]))
+    event = sqs_event(notification(s3_record(sequencer=SEQUENCER, **uploaded)))
+    calls.clear()
+    assert lambda_handler(event, None) == {"batchItemFailures": []}
+    assert calls == ["GetObject", "ListObjectsV2", "UpdateItem", "SendMessage"]
+    calls.clear()
+    lambda_handler(event, None)
+    assert calls == ["GetObject", "ListObjectsV2", "UpdateItem", "SendMessage"]
+    stack.upload("runs/acme/run-0001/a.csv", b"1")
+    calls.clear()
+    lambda_handler(event, None)
+    assert calls == ["GetObject", "ListObjectsV2", "UpdateItem", "UpdateItem"]
+
+
+@pytest.mark.parametrize("files", [[], [{"path": "a.csv"}]], ids=["no files", "a file"])
+def test_message_of_a_complete_run_takes_no_more_than_another_event(
+    stack: LocalStack, put_metadata: Callable[..., Any], calls: list[str], files: list[dict[str, str]]
+) -> None:
+    stack.upload("runs/acme/run-0001/a.csv", b"1")
+    uploaded = put_metadata(document(files=files))
+    calls.clear()
+    lambda_handler(sqs_event(notification(s3_record(sequencer=SEQUENCER, **uploaded))), None)
+    assert calls == ["GetObject", *["ListObjectsV2"] * len(files), "UpdateItem"]
 
 
 def test_declared_files_take_one_listing(

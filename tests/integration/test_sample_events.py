@@ -27,6 +27,18 @@ def test_sample_event_gets_its_expected_answer(stack: LocalStack, sample: Path) 
         assert choose_handler(event)(event, None) == expected
 
 
+def test_sample_message_of_a_run_whose_file_is_late_is_put_back(stack: LocalStack) -> None:
+    stack.upload_tree(EVENTS / "objects")
+    stack.sqs.purge_queue(QueueUrl=stack.outputs["UploadsQueue"])
+    event = json.loads((EVENTS / "sqs-s3-put-files-missing.json").read_text())
+    lambda_handler(event, None)
+    (item,) = stack.records()
+    assert plain(item)["status"] == "pending"
+    attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    queue = stack.sqs.get_queue_attributes(QueueUrl=stack.outputs["UploadsQueue"], AttributeNames=attributes)
+    assert [queue["Attributes"][name] for name in attributes] == ["0", "1"]
+
+
 def test_no_expected_answer_lacks_its_event() -> None:
     assert {expected_answer(sample) for sample in SAMPLES} == set(EVENTS.glob("*.expected.json"))
 

@@ -1,4 +1,4 @@
-"""Prints where requests of S3 and DynamoDB go, and for which region they are signed.
+"""Prints where requests of S3, DynamoDB and SQS go, and for which region they are signed.
 
 To be run with the package's boto3 and with a complete one.
 """
@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError
 REQUESTS = {
     "s3": ("get_object", {"Bucket": "runs", "Key": "key"}),
     "dynamodb": ("update_item", {"TableName": "table", "Key": {"run_id": {"S": "1"}}}),
+    "sqs": ("send_message", {"QueueUrl": "https://sqs/1/uploads", "MessageBody": "{}"}),
 }
 # Of several partitions, and one that botocore has not heard of.
 REGIONS = ("us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "eu-moon-7")

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from pytest_mock import MockerFixture
 
+from run_recorder import waiting
 from tests.support import fake_s3
 from tests.support.names import UPLOADED_AT
 from tests.support.recorder_bench import RecorderBench
@@ -25,6 +27,13 @@ def s3_client(mocker: MockerFixture) -> MagicMock:
 @pytest.fixture
 def dynamodb_client(mocker: MockerFixture) -> MagicMock:
     mock: MagicMock = mocker.create_autospec(boto3.client("dynamodb"), instance=True)
+    return mock
+
+
+@pytest.fixture
+def sqs_client(mocker: MockerFixture) -> MagicMock:
+    mock: MagicMock = mocker.create_autospec(boto3.client("sqs"), instance=True)
+    mock.send_message.return_value = {"MessageId": "1"}
     return mock
 
 
@@ -47,6 +56,17 @@ def get_object_response() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def client_error() -> Callable[..., ClientError]:
     return fake_s3.client_error
+
+
+@pytest.fixture
+def set_age(mocker: MockerFixture) -> Callable[[float], None]:
+    """Sets the clock so many seconds after the uploads."""
+    clock = mocker.patch.object(waiting, "datetime", autospec=True)
+
+    def set_age(seconds: float) -> None:
+        clock.now.return_value = UPLOADED_AT + timedelta(seconds=seconds)
+
+    return set_age
 
 
 @pytest.fixture

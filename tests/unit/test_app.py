@@ -22,7 +22,7 @@ from handler.dispatcher import WORKERS
 from run_recorder._version import __version__
 from run_recorder.errors import SettingsError, UnknownEventError, UploadFailedError
 from run_recorder.recorder import Recorder
-from tests.support.documents import document
+from tests.support.documents import INCOMPLETE, document
 from tests.support.events import (
     TEST_EVENT,
     batch_event,
@@ -40,8 +40,10 @@ DOCUMENT = document(name="confidential")
 
 
 @pytest.fixture(autouse=True)
-def make_client(mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: MagicMock) -> MagicMock:
-    clients = {"s3": s3_client, "dynamodb": dynamodb_client}
+def make_client(
+    mocker: MockerFixture, s3_client: MagicMock, dynamodb_client: MagicMock, sqs_client: MagicMock
+) -> MagicMock:
+    clients = {"s3": s3_client, "dynamodb": dynamodb_client, "sqs": sqs_client}
     mock: MagicMock = mocker.patch("boto3.client", autospec=True, side_effect=lambda name, **_: clients[name])
     return mock
 
@@ -519,6 +521,41 @@ def test_clients_are_made_once_for_an_environment(make_client: MagicMock, monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:5000")
     lambda_handler(event, None)
     assert make_client.call_count == 4
+
+
+@pytest.fixture
+def late(bucket: FakeS3, set_age: Callable[[float], None]) -> None:
+    """A run whose file is late, a hundred seconds after its upload."""
+    bucket.put(INCOMPLETE, "v1", key=key_of("late"))
+    set_age(100)
+
+
+@pytest.mark.usefixtures("late")
+def test_message_of_a_run_whose_file_is_late_is_put_back_into_the_queue(
+    sqs_client: MagicMock, make_client: MagicMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UPLOADS_QUEUE_URL", "https://sqs/1/uploads")
+    event = sqs_event(notification(s3_record(key_of("late"), sequencer="1", versionId="v1")))
+    assert lambda_handler(event, context()) == {"batchItemFailures": []}
+    sqs_client.send_message.assert_called_once_with(
+        QueueUrl="https://sqs/1/uploads", MessageBody=event["Records"][0]["body"], DelaySeconds=100
+    )
+    assert [call.args for call in make_client.call_args_list] == [("s3",), ("dynamodb",), ("sqs",)]
+    assert metrics(capsys.readouterr().out) == {"RunsPending": 1}
+
+
+@pytest.mark.usefixtures("late")
+def test_run_whose_file_is_late_is_rejected_at_once_where_nothing_can_be_put_back(
+    make_client: MagicMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = s3_record(key_of("late"), sequencer="1", versionId="v1")
+    lambda_handler(sqs_event(notification(record)), context())  # no queue
+    monkeypatch.setenv("UPLOADS_QUEUE_URL", "https://sqs/1/uploads")
+    (answer,) = lambda_handler(notification(record), context())["outcomes"]
+    assert (answer["outcome"], [error["path"] for error in answer["errors"]]) == ("rejected", ["/files/0/path"])
+    (result,) = backfill_handler(batch_event(batch_task(key_of("late"))), context())["results"]
+    assert (result["resultCode"], result["resultString"]) == ("Succeeded", "duplicate")
+    assert ("sqs",) not in [call.args for call in make_client.call_args_list]
 
 
 def test_environment_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from run_recorder.domain import Outcome
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.record_state import RecordState, record_is
-from run_recorder.verdict import Result
+from run_recorder.verdict import MISSING_FILES, Result
+from run_recorder.waiting import Look, Wait
 from tests.support.documents import BAD, GOOD, INCOMPLETE, document
 from tests.support.fake_table import item_of
 from tests.support.names import UPLOADED_AT
@@ -187,7 +188,8 @@ def test_incomplete_upload_with_the_same_errors_is_a_duplicate(recorder_bench: R
 def test_incomplete_upload_with_other_errors_is_rejected_with_these(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
     recorder_bench.show("v1", **rejected(FILE_IS_MISSING, FieldError("/files/1/path", "…")))
-    assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, (FILE_IS_MISSING,))
+    result = recorder_bench.handle(version_id="v1")
+    assert (result.outcome, result.errors) == (Outcome.REJECTED, (FILE_IS_MISSING,))
     assert recorder_bench.written["errors"] == [{"path": FILE_IS_MISSING.path, "message": FILE_IS_MISSING.message}]
 
 
@@ -196,7 +198,7 @@ def test_operator_is_informed_where_more_than_100_older_uploads_are_rejected(rec
     for number in range(101):
         recorder_bench.put(BAD, f"v{number}")
     result = recorder_bench.handle(version_id="v100")
-    reason = "more than 100 uploads before this one are rejected"
+    reason = "more than 100 uploads before this one are not accepted"
     assert result == Result(Outcome.REJECTED, BAD_ERRORS, reason=reason)
     assert "config" not in recorder_bench.written
     recorder_bench.show("v100", **rejected(*BAD_ERRORS))
@@ -306,7 +308,7 @@ def test_search_that_did_not_end_is_the_reason_of_a_stale_event_too(recorder_ben
         recorder_bench.put(BAD, f"v{number}")
     recorder_bench.show("v102", **rejected(*BAD_ERRORS))
     assert recorder_bench.handle(version_id="v1") == Result(
-        Outcome.STALE, reason="more than 100 uploads before this one are rejected"
+        Outcome.STALE, reason="more than 100 uploads before this one are not accepted"
     )
 
 
@@ -372,13 +374,151 @@ def test_upload_is_evaluated_once_though_it_turns_to_compare_and_swap(recorder_b
     assert len(recorder_bench.bucket.lists) == 1
 
 
+# --- Late files, a hundred seconds after the uploads
+
+WAIT = Wait(100, 3500)
+OTHER_FILE_IS_MISSING = FieldError("/files/1/path", "no object b below the run's prefix")
+PENDING = Result(Outcome.PENDING, (FILE_IS_MISSING,), reason=MISSING_FILES, looks=(Look(WAIT, is_latest=True),))
+
+
+def pending(*errors: FieldError) -> dict[str, Any]:
+    """Return the attributes of a record of an upload whose files are late."""
+    return rejected(*errors) | {"status": "pending"}
+
+
+@pytest.fixture
+def in_time(set_age: Callable[[float], None]) -> None:
+    set_age(100)
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("shown", ["v0", "v1"])
+def test_current_upload_whose_files_are_late_is_pending(recorder_bench: RecorderBench, shown: str) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    state = recorder_bench.show(shown, **rejected(FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v1", can_wait=True) == PENDING
+    assert recorder_bench.condition == condition_of(state)
+    assert (recorder_bench.written["status"], recorder_bench.written["sequencer"]) == ("pending", None)
+
+
+@pytest.mark.usefixtures("in_time")
+def test_sequenced_event_of_an_upload_whose_files_are_late_leaves_no_sequencer(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refuse(recorder_bench.show("v0"), None)
+    assert recorder_bench.handle(version_id="v1", sequencer=SEQUENCER, can_wait=True) == PENDING
+    assert (recorder_bench.written["status"], recorder_bench.written["sequencer"]) == ("pending", None)
+    assert len(recorder_bench.bucket.lists) == 1
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize(
+    ("can_wait", "errors"),
+    [(True, (FILE_IS_MISSING,)), (False, (FILE_IS_MISSING,)), (False, (FILE_IS_MISSING, OTHER_FILE_IS_MISSING))],
+    ids=["from the queue", "back-fill", "back-fill, though a file has arrived"],
+)
+def test_upload_that_the_record_shows_as_pending_stays_pending(
+    recorder_bench: RecorderBench, errors: tuple[FieldError, ...], *, can_wait: bool
+) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1", **pending(*errors))
+    assert recorder_bench.handle(version_id="v1", can_wait=can_wait) == PENDING
+    assert recorder_bench.writes == []
+
+
+@pytest.mark.usefixtures("in_time")
+def test_pending_record_follows_the_files_that_arrive(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1", **pending(FILE_IS_MISSING, OTHER_FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v1", can_wait=True) == PENDING
+    assert len(recorder_bench.written["errors"]) == 1
+
+
+@pytest.mark.parametrize("can_wait", [True, False])
+def test_pending_upload_is_rejected_when_the_wait_is_over(
+    recorder_bench: RecorderBench, set_age: Callable[[float], None], *, can_wait: bool
+) -> None:
+    set_age(3600)
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.show("v1", **pending(FILE_IS_MISSING))
+    result = recorder_bench.handle(version_id="v1", can_wait=can_wait)
+    assert (result.outcome, result.errors, result.reason) == (Outcome.REJECTED, (FILE_IS_MISSING,), MISSING_FILES)
+    assert [look.wait and look.wait.is_over for look in result.looks] == [True]
+    assert recorder_bench.written["status"] == "rejected"
+
+
+@pytest.mark.usefixtures("in_time")
+def test_upload_that_cannot_wait_is_rejected_at_once_where_the_record_shows_another(
+    recorder_bench: RecorderBench,
+) -> None:
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.put(INCOMPLETE, "v2")
+    recorder_bench.show("v1", **pending(FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v2").outcome is Outcome.REJECTED
+    assert recorder_bench.written["status"] == "rejected"
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("can_wait", [True, False])
+def test_last_accepted_upload_is_filled_in_beside_a_pending_one(
+    recorder_bench: RecorderBench, *, can_wait: bool
+) -> None:
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(INCOMPLETE, "v2")
+    recorder_bench.show("v2", **pending(FILE_IS_MISSING))
+    assert recorder_bench.handle(version_id="v2", can_wait=can_wait) == PENDING
+    assert recorder_bench.written["source"]["version_id"] == "v1"
+    assert "status" not in recorder_bench.written
+
+
+@pytest.mark.usefixtures("in_time")
+def test_older_upload_whose_files_are_late_is_looked_at_again_unless_a_newer_one_is_accepted(
+    recorder_bench: RecorderBench,
+) -> None:
+    for version_id, body in [("v1", INCOMPLETE), ("v2", GOOD), ("v3", INCOMPLETE), ("v4", BAD)]:
+        recorder_bench.put(body, version_id)
+    recorder_bench.show("v4", **rejected(*BAD_ERRORS))
+    looks = {
+        version_id: recorder_bench.handle(version_id=version_id, can_wait=True).looks for version_id in ("v1", "v3")
+    }
+    assert looks == {"v1": (), "v3": (Look(WAIT, is_latest=False),)}
+    recorder_bench.put(GOOD, "v5")
+    assert recorder_bench.handle(version_id="v3", can_wait=True).looks == ()
+
+
+@pytest.mark.usefixtures("in_time")
+def test_older_version_null_is_recognised_by_its_entity_tag(recorder_bench: RecorderBench) -> None:
+    recorder_bench.put(INCOMPLETE, "null", "etag of null")
+    recorder_bench.put(BAD, "v2")
+    recorder_bench.show("v2", **rejected(*BAD_ERRORS))
+    assert recorder_bench.handle(etag="etag of null", can_wait=True).looks == (Look(WAIT, is_latest=False),)
+    assert recorder_bench.handle(etag="another", can_wait=True).looks == ()
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("event", [{"version_id": "v1"}, {"version_id": "gone"}])
+def test_event_that_recorded_a_newer_upload_as_pending_is_handled_again(
+    recorder_bench: RecorderBench, event: dict[str, str]
+) -> None:
+    """No other event may come for that upload."""
+    recorder_bench.put(GOOD, "v1")
+    recorder_bench.put(INCOMPLETE, "v2")
+    result = recorder_bench.handle(can_wait=True, **event)
+    assert result.looks == PENDING.looks
+    assert result.newer is not None
+    assert (result.newer.outcome, result.newer.version_id) == (Outcome.PENDING, "v2")
+    recorder_bench.show("v2", **pending(FILE_IS_MISSING), source={"version_id": "v1", "etag": "etag of v1"})
+    again = recorder_bench.handle(can_wait=True, **event)
+    assert (again.looks, again.newer) == (PENDING.looks, None)
+
+
 # --- Contention and failures
 
 
 def test_swap_starts_over_where_the_record_changed(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(INCOMPLETE, "v1")
     recorder_bench.refuse(*[recorder_bench.show("v0")] * 2)
-    assert recorder_bench.handle(version_id="v1") == Result(Outcome.REJECTED, (FILE_IS_MISSING,))
+    result = recorder_bench.handle(version_id="v1")
+    assert (result.outcome, result.errors) == (Outcome.REJECTED, (FILE_IS_MISSING,))
     assert (recorder_bench.reads, len(recorder_bench.writes)) == (3, 3)
     assert len(recorder_bench.bucket.lists) == 1
 

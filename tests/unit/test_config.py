@@ -192,6 +192,41 @@ def test_powertools_variables_mean_what_they_always_mean() -> None:
     assert (settings.service, settings.metrics_namespace) == ("s", "n")
 
 
+def test_files_are_waited_for_an_hour_and_nothing_is_put_back_by_default() -> None:
+    settings = load_settings()
+    assert (settings.uploads_queue_url, settings.files_wait_seconds) == (None, 3600)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 3600), ("0", 0), ("60", 60), ("86400", 86_400)])
+def test_wait_for_files_is_a_number_of_seconds(text: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILES_WAIT_SECONDS", text)
+    assert load_settings().files_wait_seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "86401", "1e3", "60s", " 60", "1.5", "9" * 5000])
+def test_wait_for_files_of_anything_else_is_a_settings_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILES_WAIT_SECONDS", text)
+    with pytest.raises(SettingsError, match=rf"^FILES_WAIT_SECONDS is '{text}', expected 0 to 86400$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://sqs.us-east-1.amazonaws.com/123456789012/uploads", "http://127.0.0.1:4580/123456789012/uploads"]
+)
+def test_queue_of_uploads_is_named_by_its_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPLOADS_QUEUE_URL", url)
+    assert load_settings().uploads_queue_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["UploadsQueue", "arn:aws:sqs:us-east-1:123456789012:uploads", "https://", "https:///q"]
+)
+def test_queue_that_is_not_named_by_its_url_is_a_settings_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPLOADS_QUEUE_URL", url)
+    with pytest.raises(SettingsError, match=rf"^UPLOADS_QUEUE_URL is '{url}', expected the URL of an SQS queue$"):
+        load_settings()
+
+
 def test_snapshot_tells_environments_apart() -> None:
     base = {"RUNS_TABLE": "t", "AWS_ENDPOINT_URL": "http://a", "HOME": "/"}
     assert snapshot(base) == snapshot(base | {"HOME": "/root"})

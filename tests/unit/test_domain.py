@@ -19,6 +19,7 @@ def test_metrics_and_log_levels_of_the_outcomes() -> None:
     assert {outcome.value: (outcome.metric, outcome.log_level) for outcome in Outcome} == {
         "recorded": ("RunsRecorded", logging.INFO),
         "rejected": ("RunsRejected", logging.INFO),
+        "pending": ("RunsPending", logging.INFO),
         "duplicate": ("DuplicateEvents", logging.INFO),
         "stale": ("StaleEvents", logging.INFO),
         "ignored": ("IgnoredEvents", logging.WARNING),

@@ -1,6 +1,7 @@
 """The verdict on one upload: all errors at once, those of files last."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -11,6 +12,7 @@ from run_recorder.domain import ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.s3 import S3, StoredObject
 from run_recorder.verdict import Evaluation
+from run_recorder.waiting import Wait
 from tests.support.documents import document
 from tests.support.fake_s3 import FakeS3
 from tests.support.names import RUN, UPLOADED_AT
@@ -151,6 +153,76 @@ def test_record_over_the_item_size_is_an_error(bench: EvaluatorBench, length: in
     verdict = bench.evaluate(document(parameters={"p": "x" * length}))
     assert verdict.is_accepted is is_accepted
     assert all("of the record, which holds 393216" in error.message for error in verdict.errors)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"files": declare(1)},
+        {"files": [{"path": "a", "size": 1}]},
+        {"files": declare(500)},
+    ],
+    ids=["missing", "another size", "more missing than are reported"],
+)
+def test_upload_that_lacks_nothing_but_files_waits_for_them(
+    bench: EvaluatorBench, set_age: Callable[[float], None], fields: dict[str, Any]
+) -> None:
+    bench.bucket.put_files("runs/acme/run-0001/a", size=2)
+    set_age(100)
+    assert bench.evaluate(document(**fields)).wait == Wait(100, 3500)
+    assert bench.evaluate(document(**fields)).is_waiting
+    set_age(3600)
+    assert bench.evaluate(document(**fields)).wait == Wait(3600, 0)
+    assert not bench.evaluate(document(**fields)).is_waiting
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"name": 1, "files": declare(1)},
+        {"files": [{"path": ".."}]},
+        {"files": [{"path": ".."}, {"path": "b"}]},
+        {"files": declare(1), "model": {"name": "m"}},
+        {"files": declare(1), "parameters": {"p": "x" * 393_216}},
+        {"tags": wrong_tags(21), "files": declare(1)},
+    ],
+    ids=["nothing", "a field", "a path", "a path and a file", "the model", "the size of the record", "too much"],
+)
+def test_upload_with_an_error_of_another_kind_does_not_wait(
+    bench: EvaluatorBench, set_age: Callable[[float], None], fields: dict[str, Any]
+) -> None:
+    set_age(0)
+    assert bench.evaluate(document(**fields)).wait is None
+    assert bench.evaluate(b"{").wait is None
+
+
+def test_clock_is_read_before_the_files_are_listed(
+    bench: EvaluatorBench, set_age: Callable[[float], None], s3_client: MagicMock
+) -> None:
+    """A file that arrives before the end of the wait is not overlooked by the last look."""
+    list_objects = s3_client.list_objects_v2.side_effect
+
+    def list_late(**request: Any) -> Any:
+        set_age(3601)
+        return list_objects(**request)
+
+    s3_client.list_objects_v2.side_effect = list_late
+    set_age(3599)
+    assert bench.evaluate(document(files=declare(1))).wait == Wait(3599, 1)
+
+
+@pytest.mark.parametrize(("seconds", "remaining"), [("0", 0), ("101", 1)])
+def test_wait_lasts_as_long_as_the_settings_state(
+    s3_client: MagicMock,
+    set_age: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: str,
+    remaining: float,
+) -> None:
+    monkeypatch.setenv("FILES_WAIT_SECONDS", seconds)
+    set_age(100)
+    assert EvaluatorBench(s3_client).evaluate(document(files=declare(1))).wait == Wait(100, remaining)
 
 
 def test_document_that_was_not_read_is_an_error(bench: EvaluatorBench) -> None:

@@ -84,6 +84,16 @@ def test_incomplete_upload_is_not_accepted(bench: SearchBench) -> None:
     assert bench.find() == "v1"
 
 
+def test_uploads_that_lack_nothing_but_files_are_found_behind_the_last_accepted_one(bench: SearchBench) -> None:
+    for version_id, body in [("v1", INCOMPLETE), ("v2", GOOD), ("v3", INCOMPLETE), ("v4", BAD), ("v5", INCOMPLETE)]:
+        bench.put(body, version_id)
+    bench.put(BAD, "v6")
+    for source in (None, version("v2")):
+        search = bench.search(source)
+        assert search is not None
+        assert [verdict.version.version_id for verdict in search.incomplete] == ["v5", "v3"]
+
+
 def test_upload_that_the_record_names_ends_the_search_unread(bench: SearchBench) -> None:
     for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD), ("v4", BAD)]:
         bench.put(body, version_id)

@@ -6,7 +6,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from run_recorder.domain import ObjectVersion
+from run_recorder.domain import ObjectVersion, Outcome
 from run_recorder.errors import FieldError
 from run_recorder.ordered_writes import WriteResult, record_in_order, replace_record, replace_source
 from run_recorder.record_state import RecordState, record_is
@@ -20,6 +20,8 @@ OTHER_FILE_IS_MISSING = FieldError("/files/1/path", "no object b below the run's
 NAME_IS_WRONG = FieldError("/name", "expected a string, found an integer")
 ACCEPTED = RecordUpdate(
     run=RUN,
+    status=Outcome.RECORDED,
+    is_waiting=False,
     bucket="b",
     key="k",
     version=ObjectVersion("v5", "e5"),
@@ -29,8 +31,13 @@ ACCEPTED = RecordUpdate(
     errors_truncated=False,
     accepted={"config": {"x": 1}, "source": {"etag": "e5", "sequencer": "05"}, "name": "n", "tags": None},
 )
-REJECTED = replace(ACCEPTED, errors=(NAME_IS_WRONG,), accepted={})
-INCOMPLETE = replace(ACCEPTED, errors=(FILE_IS_MISSING,), accepted={})
+REJECTED = replace(ACCEPTED, status=Outcome.REJECTED, errors=(NAME_IS_WRONG,), accepted={})
+INCOMPLETE = replace(REJECTED, errors=(FILE_IS_MISSING,))
+"""An upload whose files are late, and are not waited for any more."""
+INCOMPLETE_IN_TIME = replace(INCOMPLETE, is_waiting=True)
+"""The same while the wait lasts, looked at by an event that cannot be put back."""
+PENDING = replace(INCOMPLETE_IN_TIME, status=Outcome.PENDING)
+"""The same, looked at by a message of the queue."""
 LATEST = {"status", "sequencer", "uploaded_at", "version_id", "etag", "bucket", "key", "recorded_at"}
 
 
@@ -129,9 +136,63 @@ def test_upload_before_an_accepted_one_is_stale(bench: WritesBench, update: Reco
     assert len(bench.writes) == 1
 
 
-def test_rejected_upload_before_a_rejected_one_is_stale_and_fills_nothing_in(bench: WritesBench) -> None:
-    assert bench.write(REJECTED, record("06", "rejected", NAME_IS_WRONG)) is WriteResult.STALE
+@pytest.mark.parametrize("update", [REJECTED, INCOMPLETE, PENDING])
+@pytest.mark.parametrize("newer", ["rejected", "pending"])
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        (None, WriteResult.STALE_NOT_ACCEPTED),
+        ({"etag": "e4", "sequencer": "04"}, WriteResult.STALE_NOT_ACCEPTED),
+        ({"etag": "e4"}, WriteResult.STALE_NOT_ACCEPTED),
+        ({"etag": "e5b", "sequencer": "055"}, WriteResult.STALE),
+    ],
+    ids=["nothing accepted", "an older one accepted", "one of unknown order accepted", "a newer one accepted"],
+)
+def test_upload_that_is_not_accepted_before_another_such_one_fills_nothing_in(
+    bench: WritesBench, update: RecordUpdate, newer: str, source: dict[str, str] | None, result: WriteResult
+) -> None:
+    assert bench.write(update, record("06", newer, FILE_IS_MISSING, source=source)) is result
     assert len(bench.writes) == 1
+
+
+def test_pending_upload_is_written_with_its_errors(bench: WritesBench) -> None:
+    assert bench.write(PENDING) is WriteResult.WRITTEN
+    assert set(bench.written) == LATEST | {"errors", "errors_truncated"}
+    assert bench.written["status"] == "pending"
+    assert bench.written["errors"] == [{"path": "/files/0/path", "message": "no object a below the run's prefix"}]
+
+
+@pytest.mark.parametrize(
+    ("update", "errors"),
+    [
+        (PENDING, [FILE_IS_MISSING]),
+        (INCOMPLETE_IN_TIME, [FILE_IS_MISSING]),
+        (INCOMPLETE_IN_TIME, [FILE_IS_MISSING, OTHER_FILE_IS_MISSING]),
+    ],
+    ids=["from the queue, nothing new", "without a queue", "without a queue, though a file has arrived"],
+)
+def test_pending_record_stays_as_it_is(bench: WritesBench, update: RecordUpdate, errors: list[FieldError]) -> None:
+    assert bench.write(update, record("05", "pending", *errors)) is WriteResult.PENDING
+    assert len(bench.writes) == 1
+
+
+@pytest.mark.parametrize(
+    ("update", "recorded"),
+    [
+        (ACCEPTED, record("05", "pending", FILE_IS_MISSING)),
+        (INCOMPLETE, record("05", "pending", FILE_IS_MISSING)),
+        (REJECTED, record("05", "pending", FILE_IS_MISSING)),
+        (PENDING, record("05", "pending", FILE_IS_MISSING, OTHER_FILE_IS_MISSING)),
+        (PENDING, record("05", "rejected", FILE_IS_MISSING)),
+    ],
+    ids=["files are there", "wait is over", "rules changed", "another file has arrived", "rejected without a queue"],
+)
+def test_unsettled_record_gets_another_verdict(
+    bench: WritesBench, update: RecordUpdate, recorded: dict[str, Any]
+) -> None:
+    assert bench.write(update, recorded) is WriteResult.WRITTEN
+    assert bench.condition == record_is(state(recorded)).expression
+    assert bench.written["status"] == update.status
 
 
 @pytest.mark.parametrize("update", [ACCEPTED, REJECTED, INCOMPLETE])
@@ -151,19 +212,25 @@ def test_equal_sequencer_of_another_upload_is_incomparable(
         (ACCEPTED, record("05")),
         (REJECTED, record("05")),
         (INCOMPLETE, record("05")),
+        (PENDING, record("05")),
         (REJECTED, record("05", "rejected", NAME_IS_WRONG)),
         (ACCEPTED, record("05", "rejected", NAME_IS_WRONG)),
         (ACCEPTED, record("05", "rejected", NAME_IS_WRONG, FILE_IS_MISSING)),
         (INCOMPLETE, record("05", "rejected", FILE_IS_MISSING)),
+        (INCOMPLETE_IN_TIME, record("05", "rejected", FILE_IS_MISSING)),
+        (PENDING, record("05", "rejected", NAME_IS_WRONG)),
     ],
     ids=[
         "accepted twice",
         "rejected after it was accepted",
         "incomplete after it was accepted",
+        "pending after it was accepted",
         "rejected twice",
         "accepted after it was rejected for good",
         "accepted after it was rejected for good with a missing file",
         "incomplete twice with the same errors",
+        "incomplete twice without a queue",
+        "pending after it was rejected for good",
     ],
 )
 def test_upload_that_the_record_shows_settled_is_a_duplicate(
@@ -189,7 +256,7 @@ def test_upload_that_the_record_shows_unsettled_is_written_if_the_record_is_stil
         {"S": "05"},
         {"S": "2999-01-01T00:00:00.000000Z"},
     )
-    assert bench.written["status"] == update.outcome
+    assert bench.written["status"] == update.status
     assert bench.written["sequencer"] == "05"
     assert bench.written["recorded_at"] == "2999-01-01T00:00:00.000001Z"
 

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import re
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.record_state import RECORD_ATTRIBUTES
 from run_recorder.recorder import Recorder
 from run_recorder.s3 import S3
-from run_recorder.verdict import Result
+from run_recorder.verdict import MISSING_FILES, Result
+from run_recorder.waiting import Look, Wait
 from tests.support.documents import BAD, GOOD, INCOMPLETE, document
 from tests.support.names import BUCKET, KEY, UPLOADED_AT, key_of
 from tests.support.recorder_bench import RecorderBench
@@ -207,6 +209,45 @@ def test_incomplete_upload_whose_files_are_still_missing_is_a_duplicate(recorder
     recorder_bench.refuse(recorder_bench.show("v1", sequencer=SEQUENCER, **INCOMPLETE_RECORD))
     assert recorder_bench.handle(sequencer=SEQUENCER, version_id="v1") == Result(Outcome.DUPLICATE)
     assert len(recorder_bench.writes) == 1
+
+
+@pytest.mark.parametrize("shown", [None, INCOMPLETE_RECORD | {"status": "pending"}], ids=["first look", "next look"])
+def test_sequenced_upload_whose_files_are_late_is_pending(
+    recorder_bench: RecorderBench, set_age: Callable[[float], None], shown: dict[str, Any] | None
+) -> None:
+    set_age(100)
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refuse(shown and recorder_bench.show("v1", sequencer=SEQUENCER, **shown))
+    result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1", can_wait=True)
+    look = Look(Wait(100, 3500), is_latest=True)
+    assert result == Result(Outcome.PENDING, (FILE_IS_MISSING,), reason=MISSING_FILES, looks=(look,))
+    assert recorder_bench.writes[0]["ExpressionAttributeValues"][":status"] == {"S": "pending"}
+    assert len(recorder_bench.writes) == 1
+
+
+@pytest.mark.parametrize(
+    ("newer", "is_newer_accepted"),
+    [
+        ({"status": "recorded"}, True),
+        ({"status": "pending"}, False),
+        ({"status": "rejected", "source": {"etag": "e", "sequencer": HIGHER}}, True),
+        ({"status": "rejected", "source": {"etag": "e", "sequencer": SEQUENCER[:-1] + "4"}}, False),
+    ],
+    ids=["accepted", "pending", "rejected after an accepted one", "rejected"],
+)
+def test_older_upload_whose_files_are_late_is_stale(
+    recorder_bench: RecorderBench,
+    set_age: Callable[[float], None],
+    newer: dict[str, Any],
+    *,
+    is_newer_accepted: bool,
+) -> None:
+    set_age(100)
+    recorder_bench.put(INCOMPLETE, "v1")
+    recorder_bench.refuse(recorder_bench.show("v2", sequencer=HIGHER[:-1] + "7", **newer))
+    result = recorder_bench.handle(sequencer=SEQUENCER, version_id="v1", can_wait=True)
+    look = Look(Wait(100, 3500), is_latest=False, is_newer_accepted=is_newer_accepted)
+    assert result == Result(Outcome.STALE, looks=(look,))
 
 
 def test_fill_in_that_meets_a_record_without_a_sequencer_turns_to_the_order_of_the_bucket(
