@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -75,10 +76,12 @@ def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) ->
         for run in ("current", "outdated", "spoilt", "orphaned", "unlisted"):
             record_run(organisation, run, b'{"name": "first"}')
         record_run(organisation, "rejected", BAD)
-        record_run(organisation, "unsettled", LISTS_A_FILE)
+        for run in ("unsettled", "lacks-files"):
+            record_run(organisation, run, LISTS_A_FILE)
         prefix = f"runs/{organisation}"
         for name, body in {
             "missing/data.csv": b"1",
+            "unsettled/data.csv": b"1",
             "missing/metadata.json": b'{"name": "new"}',
             "missing-and-bad/metadata.json": BAD,
             "outdated/metadata.json": b'{"name": "second"}',
@@ -102,6 +105,7 @@ def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) ->
             "spoilt": "outdated",
             "incomplete": "incomplete",
             "unsettled": "unsettled",
+            "lacks-files": "lacks-files",
             "orphaned": "orphaned",
             "unlisted": "orphaned",
             "bad id": "unrecordable",
@@ -125,7 +129,8 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     assert states(document) == expected
     assert len(document["findings"]) == len(expected)
     assert document["counts"] == {
-        "current": 2, "unsettled": 1, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3, "incomplete": 2,
+        "current": 2, "unsettled": 1, "lacks-files": 1, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3,
+        "incomplete": 2,
     }  # fmt: skip
     assert (document["finished"], document["repaired"]) == (True, 0)
 
@@ -134,8 +139,8 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     *lines, summary, _ = result.stdout.splitlines()
     assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
     assert summary == (
-        "14 compared: 2 current, 1 unsettled, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, 2 incomplete; "
-        "0 repaired"
+        "15 compared: 2 current, 1 unsettled, 1 lacks-files, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, "
+        "2 incomplete; 0 repaired"
     )
     assert result.stderr == ""
 
@@ -149,16 +154,46 @@ def test_run_that_lacked_files_is_evaluated_again_by_a_repair(
     before = record_of(shared_stack, organisation, "run")
     assert reconcile(organisation, *options).exit_code == 0
     still_missing = report(organisation, "--repair", *options)
-    assert [finding["state"] for finding in still_missing["findings"]] == ["unsettled"]
+    assert [finding["state"] for finding in still_missing["findings"]] == ["lacks-files"]
     assert still_missing["repaired"] == 0
     assert record_of(shared_stack, organisation, "run") == before
 
     shared_stack.upload(f"runs/{organisation}/run/data.csv", b"1")
+    assert states(report(organisation, *options)) == {f"runs/{organisation}/run/metadata.json": "unsettled"}
+    assert reconcile(organisation, *options).exit_code == 1
     repaired = report(organisation, "--repair", *options)
     assert [finding["outcome"] for finding in repaired["findings"]] == ["recorded"]
     assert repaired["repaired"] == 1
     assert record_of(shared_stack, organisation, "run")["status"] == "recorded"
     assert report(organisation, *options)["findings"] == []
+
+
+def test_run_that_was_left_pending_is_settled_by_a_repair(
+    shared_stack: LocalStack, recorder: Recorder, mocker: MockerFixture
+) -> None:
+    key = "runs/pending/run/metadata.json"
+    shared_stack.upload(key, LISTS_A_FILE)
+    bucket = shared_stack.outputs["RunsBucket"]
+    event = ObjectEvent(bucket, key, Run("pending", "run"), created=True, can_wait=True)
+    assert recorder.handle(event).outcome is Outcome.PENDING
+    for options in ([], ["--repair"]):
+        while_it_waits = reconcile("pending", *options)
+        assert while_it_waits.exit_code == 0
+        assert while_it_waits.stdout.startswith(f"lacks-files   {key}")
+    shared_stack.upload("runs/pending/run/data.csv", b"1")
+    assert states(report("pending")) == {key: "unsettled"}
+    delete(shared_stack, "runs/pending/run/data.csv")
+
+    for module in ("run_recorder.cli.comparison", "run_recorder.waiting"):
+        clock = mocker.patch(f"{module}.datetime", autospec=True)
+        clock.now.return_value = datetime.now(UTC) + timedelta(hours=25, minutes=1)
+    assert reconcile("pending").exit_code == 1
+    assert states(report("pending")) == {key: "unsettled"}
+    repaired = reconcile("pending", "--repair")
+    assert repaired.exit_code == 0
+    assert "→ rejected" in repaired.stdout
+    assert record_of(shared_stack, "pending", "run")["status"] == "rejected"
+    assert states(report("pending")) == {key: "lacks-files"}
 
 
 def test_report_has_the_version_of_both_sides(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> None:
@@ -183,8 +218,9 @@ def test_repair_records_what_is_missing_or_outdated(
     outcomes = {finding["key"].split("/")[2]: finding["outcome"] for finding in document["findings"]}
     assert {run: outcome for run, outcome in outcomes.items() if outcome} == {
         "missing": "recorded", "missing-and-bad": "rejected", "outdated": "recorded", "spoilt": "rejected",
+        "unsettled": "recorded",
     }  # fmt: skip
-    assert document["repaired"] == 4
+    assert document["repaired"] == 5
 
     missing = record_of(shared_stack, "repaired", "missing")
     assert (missing["status"], missing["name"]) == ("recorded", "new")

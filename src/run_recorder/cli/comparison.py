@@ -2,14 +2,20 @@
 
 import enum
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from run_recorder.cli.run_locations import DOCUMENT, RunLocation
 from run_recorder.domain import JSON, ObjectEvent, Outcome, Run
+from run_recorder.files import find_missing_files
 from run_recorder.keys import parse_key
+from run_recorder.metadata import MAX_BYTES, parse_metadata
 from run_recorder.record_state import RecordState
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3, StoredObject
+
+# FilesWaitSeconds is a day at most, and a message is handled again within 15 minutes.
+_LONGEST_WAIT = timedelta(hours=25)
 
 
 class State(enum.StrEnum):
@@ -17,6 +23,7 @@ class State(enum.StrEnum):
 
     CURRENT = "current"
     UNSETTLED = "unsettled"
+    LACKS_FILES = "lacks-files"
     MISSING = "missing"
     OUTDATED = "outdated"
     ORPHANED = "orphaned"
@@ -25,6 +32,7 @@ class State(enum.StrEnum):
 
 
 _REPAIRABLE = {State.MISSING, State.OUTDATED, State.UNSETTLED}
+_NO_ERROR = {State.CURRENT, State.LACKS_FILES, State.INCOMPLETE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class Finding:
     @property
     def needs_attention(self) -> bool:
         """Whether there is a difference that was not repaired."""
-        return self.outcome is None and self.state not in {State.CURRENT, State.UNSETTLED, State.INCOMPLETE}
+        return self.outcome is None and self.state not in _NO_ERROR
 
     def as_json(self) -> dict[str, JSON]:
         """Return the finding as JSON; an absent value is null."""
@@ -65,7 +73,7 @@ class Finding:
 
 
 def compare(record: RecordState | None, stored: StoredObject | None) -> State:
-    """Return the result of comparing a record with an object that was read after it."""
+    """Return the result of comparing a record with an object that was read after it, but not with the run's files."""
     if record is None:
         return State.MISSING if stored else State.INCOMPLETE
     if stored is None:
@@ -116,16 +124,34 @@ class Comparison:
             if compare(location.record, stored) is State.CURRENT:
                 return Finding(location.key, State.CURRENT, location.record, stored)
         finding = self.look(run)
-        if self._recorder is None or finding.state not in _REPAIRABLE:
-            return finding
-        outcome = self._recorder.handle(ObjectEvent(self._bucket, finding.key, run, created=True)).outcome
-        if (finding.state, outcome) == (State.UNSETTLED, Outcome.DUPLICATE):
-            return finding  # the files are still missing
-        return replace(finding, outcome=outcome)
+        if self._recorder and finding.state in _REPAIRABLE:
+            return self._repair(run, finding, self._recorder)
+        return self._look_for_files(run, finding) if finding.state is State.UNSETTLED else finding
 
     def look(self, run: Run) -> Finding:
-        """Compare a run as of now. The object is read after the record, so it is never the older one."""
+        """Compare a run as of now, but for its files.
+
+        The object is read after the record, so it is never the older one.
+        """
         key = run.prefix + DOCUMENT
         record = self._table.get(run)
         stored = self._s3.head_object(self._bucket, key)
         return Finding(key, compare(record, stored), record, stored)
+
+    def _repair(self, run: Run, finding: Finding, recorder: Recorder) -> Finding:
+        outcome = recorder.handle(ObjectEvent(self._bucket, finding.key, run, created=True)).outcome
+        if finding.state is State.UNSETTLED and outcome in (Outcome.DUPLICATE, Outcome.PENDING):
+            return replace(finding, state=State.LACKS_FILES)
+        return replace(finding, outcome=outcome)
+
+    def _look_for_files(self, run: Run, finding: Finding) -> Finding:
+        """Return the finding of a run that is not settled, by the files that are there now."""
+        document = self._s3.read_object(self._bucket, finding.key, max_bytes=MAX_BYTES)
+        if document is None or document.body is None:
+            return finding
+        is_pending = finding.record is not None and finding.record.is_pending
+        if is_pending and datetime.now(UTC) - document.last_modified > _LONGEST_WAIT:
+            return finding  # no message is left that would end the wait
+        metadata, _ = parse_metadata(document.body, run)
+        missing = next(find_missing_files(self._s3, self._bucket, run, metadata.files), None)
+        return replace(finding, state=State.LACKS_FILES) if missing else finding

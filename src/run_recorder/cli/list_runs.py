@@ -13,7 +13,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome
 
 _COLUMNS = ["recorded_at", "run_id", "status", "uploaded_at", "name"]
-_STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value]
+_STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value, Outcome.PENDING.value]
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 

@@ -40,7 +40,9 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
     attention="a difference was found and not repaired",
 )
 @optional_organisation_argument
-@click.option("--repair", is_flag=True, help="Record the runs that are missing, outdated or unsettled.")
+@click.option(
+    "--repair", is_flag=True, help="Record runs that are missing or outdated, evaluate those that lacked files."
+)
 @click.option(
     "--quick", is_flag=True, help="Take a run that is on both sides as current, without a HEAD request for each."
 )
@@ -65,20 +67,21 @@ def reconcile(
     \b
     missing       metadata.json is there, the record is not
     outdated      the record shows another version than the current one
-    unsettled     rejected for missing files alone; they may be there now
+    unsettled     pending or rejected for missing files alone, and they are there now
+    lacks-files   pending or rejected for missing files alone; this is no error
     orphaned      the record is there, metadata.json is not
     unrecordable  a metadata.json whose key is not the key of a run
     incomplete    files without metadata.json; this is no error
 
     ORG limits the comparison to one organisation. --repair records missing and outdated runs as the
-    function does, with its settings, and evaluates unsettled ones again. It is safe beside live
+    function does, with its settings, and evaluates those again that lacked files. It is safe beside live
     events: a run that an event recorded first is a duplicate. A run that was uploaded in the last
     minutes may be reported because its event is still on its way. Orphaned and unrecordable runs
     need a decision: upload metadata.json again, or move it to the right key.
 
     Takes a LIST request for each thousand runs, a Query request for each megabyte of records, and a
-    HEAD request for each run, which --quick saves. Data files are never listed. The last line of the
-    output counts the calls that were made.
+    HEAD request for each run, which --quick saves. Data files are listed only of runs that lacked
+    some. The last line of the output counts the calls that were made.
     """
     recorder = stack.recorder() if repair else None
     comparison = Comparison(stack.bucket, stack.s3, stack.table, recorder, quick=quick)
