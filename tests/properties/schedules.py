@@ -31,6 +31,7 @@ from run_recorder.metadata import parse_metadata
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
+from run_recorder.waiting import Wait, choose_delay
 from tests.support.documents import document
 from tests.support.fake_s3 import client_error
 from tests.support.names import BUCKET, ENVIRONMENT, KEY, RUN, TABLE, UPLOADED_AT
@@ -47,12 +48,21 @@ Item = str | None
 
 
 class Upload(NamedTuple):
-    """A version of metadata.json: ``document`` is a letter, upper case for a good one."""
+    """A version of metadata.json.
+
+    Attributes:
+        number: its place in S3's order.
+        document: a letter, upper case for a good one.
+        version_id: as S3 returns it.
+        lists_file: whether it lists a file that arrives late.
+        waits: whether the file is waited for.
+    """
 
     number: int
     document: str
     version_id: str
     lists_file: bool
+    waits: bool
 
 
 def parse_once(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldError]]:
@@ -70,12 +80,14 @@ class Delivery:
         sequenced: whether the event has the upload's sequencer.
         after: how many uploads there must be before the event is delivered.
         after_files: whether late files of the upload must be there, too.
+        queued: whether the event is a message of the function's queue, which can be put back.
     """
 
     upload: int | None
     sequenced: bool
     after: int
     after_files: bool = False
+    queued: bool = False
 
     @classmethod
     def of(cls, upload: int, *, sequenced: bool) -> Self:
@@ -100,6 +112,10 @@ class Scenario:
         null_first: whether the first upload has the version ``null``, since it was uploaded
             before the bucket got versions.
         late: the uploads that list a file which arrives at any time after them.
+        waits: whether late files are waited for. A wait ends at any time after the upload, and the file may
+            arrive after that, or never.
+        free_looks: how often a message that was put back may come at any time. After that it comes once each late
+            file is there or not waited for any more.
         deletable: the uploads whose version may be deleted for ever, at any time.
         crashes: how often an invocation is gone, at any point, and its event delivered again.
         clock_step: by how many seconds each invocation's clock is behind the one before.
@@ -110,6 +126,8 @@ class Scenario:
     versioned: bool = True
     null_first: bool = False
     late: tuple[int, ...] = ()
+    waits: bool = False
+    free_looks: int = 0
     deletable: tuple[int, ...] = ()
     crashes: int = 0
     clock_step: int = 0
@@ -117,11 +135,12 @@ class Scenario:
     def upload(self, number: int) -> Upload:
         """Return one of the uploads, as S3 stores it."""
         version_id = f"v{number}" if self.versioned and (number or not self.null_first) else "null"
-        return Upload(number, self.documents[number], version_id, number in self.late)
+        is_late = number in self.late
+        return Upload(number, self.documents[number], version_id, is_late, is_late and self.waits)
 
     def event(self, delivery: Delivery) -> ObjectEvent:
         """Return what the event says that is delivered."""
-        event = ObjectEvent(BUCKET, KEY, RUN, created=True)
+        event = ObjectEvent(BUCKET, KEY, RUN, created=True, can_wait=delivery.queued)
         if delivery.upload is None:
             return event
         upload = self.upload(delivery.upload)
@@ -134,15 +153,26 @@ class Scenario:
 
 
 class Call(NamedTuple):
-    """A call to AWS; its argument is the version to read, or a whole update as JSON."""
+    """A call to AWS, or a question to the clock: whether the wait for an upload is over.
+
+    Attributes:
+        operation: as boto3 names it; ``is_over`` for the clock.
+        argument: the version to read, a whole update as JSON, or the number of an upload: the one whose wait is
+            asked for, or, with a listing of files, the one whose wait was over before.
+    """
 
     operation: str
     argument: str | None
 
     @property
     def is_of_the_table(self) -> bool:
-        """Whether the call goes to the table; all others read the bucket."""
+        """Whether the call goes to the table."""
         return self.operation in {"get_item", "update_item"}
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the call changes nothing."""
+        return self.operation not in {"update_item", "send_message"}
 
 
 PAUSE: Any = object()
@@ -200,8 +230,12 @@ class Invocation:
         client: Any = ReplayedClient(self.answers, find_next_answer)
         recorder = Recorder(SETTINGS, S3(client), RunTable(TABLE, client), build_config)
         Clock.lag = self._clock_lag
+        WaitOfUpload.client = client
         with contextlib.suppress(Paused):
-            recorder.handle(self._event)
+            looks = recorder.handle(self._event).looks
+            delay = choose_delay(looks, is_from_queue=self._event.can_wait, has_failed_record=False)
+            if delay is not None:
+                client.send_message()
         return at
 
     def _add(self, answer: Any) -> "Invocation":
@@ -226,14 +260,40 @@ class Clock(datetime):
         return cls(2026, 11, 20, 12, tzinfo=tz) - timedelta(seconds=cls.lag)
 
 
+class WaitOfUpload:
+    """The waits of uploads, as the invocation that runs finds them; not by any clock."""
+
+    client: "ReplayedClient"
+
+    @classmethod
+    def of(cls, last_modified: datetime, _seconds: int) -> Wait:
+        """Return the wait for the upload that was stored then."""
+        return Wait(60, 0 if cls.client.is_over(number_at(last_modified)) else 60)
+
+
 class State(NamedTuple):
-    """Everything at one moment. An invocation that is done is None."""
+    """Everything at one moment.
+
+    Attributes:
+        stored: the versions in the bucket, the oldest first.
+        arrived: the uploads whose late files are there.
+        over: the uploads whose wait is over.
+        given_up: the uploads whose own event found a file missing after that.
+        uploaded: how many uploads there were.
+        item: the record.
+        invocations: of each delivery; None for one that is done.
+        put_back: how often the message of each delivery was put back.
+        crashes_left: how many invocations may still crash.
+    """
 
     stored: tuple[Upload, ...]
     arrived: tuple[int, ...]
+    over: tuple[int, ...]
+    given_up: tuple[int, ...]
     uploaded: int
     item: Item
     invocations: tuple[Invocation | None, ...]
+    put_back: tuple[int, ...]
     crashes_left: int
 
     def with_invocation(self, index: int, invocation: Invocation | None) -> Self:
@@ -251,11 +311,28 @@ class ReplayedClient:
     def __init__(self, answers: tuple[Any, ...], find_answer: FindAnswer) -> None:
         self._answers = iter(answers)
         self._find_answer = find_answer
+        self._waits: set[int] = set()
+        self._given_up: str | None = None
+
+    def is_over(self, number: int) -> bool:
+        """Return whether the wait for an upload that was read is over."""
+        self._given_up = None
+        if number not in self._waits:
+            return False
+        is_over: bool = self._answer("is_over", str(number))
+        if is_over:
+            self._given_up = str(number)
+        return is_over
+
+    def send_message(self) -> None:  # noqa: D102
+        self._answer("send_message")
 
     def get_object(self, **request: Any) -> dict[str, Any]:  # noqa: D102
         upload = self._answer("get_object", request.get("VersionId"))
         if upload is None:
             raise client_error("NoSuchKey")
+        if upload.waits:
+            self._waits.add(upload.number)
         model = {"name": upload.document, "version": "1"} if upload.document.isupper() else upload.document
         files = [{"path": f"file-{upload.number}"}] if upload.lists_file else []
         body = document(model=model, name=upload.document, files=files)
@@ -276,7 +353,7 @@ class ReplayedClient:
         yield {"IsTruncated": False, "Versions": [{"Key": KEY, **_headers(upload)} for upload in uploads]}
 
     def list_objects_v2(self, **_: Any) -> dict[str, Any]:  # noqa: D102
-        arrived = self._answer("list_objects_v2")
+        arrived = self._answer("list_objects_v2", self._given_up)
         return {
             "IsTruncated": False,
             "Contents": [{"Key": f"{RUN.prefix}file-{upload}", "Size": 1} for upload in sorted(arrived)],
@@ -301,6 +378,11 @@ class ReplayedClient:
         return answer
 
 
+def number_at(last_modified: datetime) -> int:
+    """Return the number of the upload that was stored then."""
+    return (last_modified - UPLOADED_AT) // timedelta(minutes=1)
+
+
 def _headers(upload: Upload) -> dict[str, Any]:
     return {
         "ETag": f'"{upload.document}"',
@@ -321,14 +403,19 @@ class Explorer:
     """
 
     def __init__(
-        self, scenario: Scenario, check_write: Callable[[Item, Item], None], check_end: Callable[[Item], None]
+        self,
+        scenario: Scenario,
+        check_write: Callable[[Item, Item, tuple[int, ...]], None],
+        check_end: Callable[[Item, tuple[int, ...], tuple[int, ...]], None],
     ) -> None:
         """Make an explorer.
 
         Args:
             scenario: what happens.
-            check_write: is shown every item that was written over, and what came after it.
-            check_end: is shown the item that is there when all is done.
+            check_write: is shown every item that was written over, what came after it, and the uploads whose wait
+                is over.
+            check_end: is shown the item that is there when all is done, the uploads whose late files are there, and
+                those whose own event found them missing after the wait.
         """
         self.schedules = 0
         self._scenario = scenario
@@ -346,12 +433,18 @@ class Explorer:
 
     def explore(self) -> None:
         """Explore all that can happen."""
-        with patch("run_recorder.runs.datetime", Clock), patch("run_recorder.evaluator.parse_metadata", parse_once):
+        with (
+            patch("run_recorder.runs.datetime", Clock),
+            patch("run_recorder.evaluator.Wait", WaitOfUpload),
+            patch("run_recorder.evaluator.parse_metadata", parse_once),
+        ):
             self._beginnings = tuple(
                 begin(self._scenario.event(delivery), index * self._scenario.clock_step)
                 for index, delivery in enumerate(self._scenario.deliveries)
             )
-            self.schedules = self._count(State((), (), 0, None, self._beginnings, self._scenario.crashes), [])
+            never = (0,) * len(self._beginnings)
+            state = State((), (), (), (), 0, None, self._beginnings, never, self._scenario.crashes)
+            self.schedules = self._count(state, [])
 
     def _count(self, state: State, trail: list[str]) -> int:
         if state not in self._schedules:
@@ -360,7 +453,7 @@ class Explorer:
                 trail.append(step)
                 try:
                     if following.item != state.item:
-                        self._check_write(state.item, following.item)
+                        self._check_write(state.item, following.item, state.over)
                     count += self._count(following, trail)
                 except AssertionError as error:
                     if trail:
@@ -369,7 +462,7 @@ class Explorer:
                     raise
                 trail.pop()
             if state.uploaded == len(self._uploads) and not any(state.invocations):
-                self._check_end(state.item)
+                self._check_end(state.item, state.arrived, state.given_up)
                 count += 1
             self._schedules[state] = count
         return self._schedules[state]
@@ -379,7 +472,7 @@ class Explorer:
         calls = [
             (index, invocation, call)
             for index, invocation in enumerate(state.invocations)
-            if invocation and (call := invocation.call) and self._may_come(self._scenario.deliveries[index], state)
+            if invocation and (call := invocation.call) and self._may_come(index, state)
         ]
         for index, invocation, call in calls:
             if self._is_independent(state, index, call):
@@ -402,13 +495,19 @@ class Explorer:
             yield f"upload {state.uploaded}", state._replace(stored=stored, uploaded=state.uploaded + 1)
         for number in self._scenario.late:
             if number < state.uploaded and number not in state.arrived:
-                yield f"file of {number}", state._replace(arrived=(*state.arrived, number))
+                yield f"file of {number}", state._replace(arrived=tuple(sorted((*state.arrived, number))))
+            if self._scenario.waits and number < state.uploaded and number not in state.over:
+                yield f"end of the wait for {number}", state._replace(over=tuple(sorted((*state.over, number))))
         for upload in self._deletable.intersection(state.stored):
             stored = tuple(kept for kept in state.stored if kept != upload)
             yield f"deletion of {upload.number}", state._replace(stored=stored)
 
-    def _may_come(self, delivery: Delivery, state: State) -> bool:
+    def _may_come(self, index: int, state: State) -> bool:
+        delivery = self._scenario.deliveries[index]
         if delivery.after_files and delivery.upload not in state.arrived:
+            return False
+        is_free = state.put_back[index] <= self._scenario.free_looks
+        if not is_free and not {*self._scenario.late} <= {*state.arrived, *state.over}:
             return False
         return delivery.after <= state.uploaded
 
@@ -417,6 +516,10 @@ class Explorer:
         if call.is_of_the_table:
             others = (*state.invocations[:index], *state.invocations[index + 1 :])
             return not state.crashes_left and not any(others)
+        if call.operation == "send_message":
+            return True
+        if call.operation == "is_over":
+            return int(call.argument or 0) in state.over
         if call.operation == "list_objects_v2":
             return len(state.arrived) == len(self._scenario.late)
         if call.argument and self._scenario.versioned:
@@ -424,11 +527,19 @@ class Explorer:
         return state.uploaded == len(self._uploads) and self._deletable.isdisjoint(state.stored)
 
     def _make_call(self, state: State, index: int, invocation: Invocation, call: Call) -> tuple[str, State]:
+        if call.operation == "send_message":
+            put_back = (*state.put_back[:index], state.put_back[index] + 1, *state.put_back[index + 1 :])
+            again = state._replace(put_back=put_back).with_invocation(index, self._beginnings[index])
+            return f"message of {index} put back", again
         item, answer = self._perform(state, call)
         following = state._replace(item=item)
+        if call.operation == "list_objects_v2" and call.argument:
+            number = int(call.argument)
+            if number == self._scenario.deliveries[index].upload and number not in (*state.arrived, *state.given_up):
+                following = following._replace(given_up=tuple(sorted((*state.given_up, number))))
 
         def find_answer(further: Call) -> Any:
-            if not further.is_of_the_table and self._is_independent(following, index, further):
+            if further.only_reads and not further.is_of_the_table and self._is_independent(following, index, further):
                 return self._perform(following, further)[1]
             return PAUSE
 
@@ -442,6 +553,8 @@ class Explorer:
             return update(state.item, call.argument)
         if call.operation == "get_item":
             return state.item, state.item
+        if call.operation == "is_over":
+            return state.item, int(call.argument or 0) in state.over
         if call.operation == "list_objects_v2":
             return state.item, state.arrived
         if call.operation == "list_object_versions":

@@ -9,9 +9,9 @@ The explorer goes through all of these orders; `View` is what must come out, fro
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, combinations, product
 from typing import Any
 
 import pytest
@@ -34,11 +34,11 @@ class View:
     is_accepted: bool = False
 
     @classmethod
-    def of_uploads(cls, documents: str, uploads: list[int]) -> "View":
+    def of_uploads(cls, documents: str, uploads: list[int], incomplete: Collection[int] = ()) -> "View":
         """The rule: uploads are taken one after the other, in the order in which S3 stored them."""
         view = cls()
         for upload in sorted(uploads):
-            is_accepted = documents[upload].isupper()
+            is_accepted = documents[upload].isupper() and upload not in incomplete
             view = cls(upload, upload if is_accepted else view.source, is_accepted)
         return view
 
@@ -78,8 +78,8 @@ def find_upload(scenario: Scenario, attributes: dict[str, Any]) -> int:
     )
 
 
-def explore(scenario: Scenario, check_end: Callable[[View], None]) -> Explorer:
-    def check_write(before: Item, after: Item) -> None:
+def explore(scenario: Scenario, check_end: Callable[[View, tuple[int, ...], tuple[int, ...]], None]) -> Explorer:
+    def check_write(before: Item, after: Item, over: tuple[int, ...]) -> None:
         old, new = read(before), read(after)
         assert new["first_recorded_at"] == old.get("first_recorded_at", new["first_recorded_at"])
         assert without_times(new) != without_times(old)
@@ -88,8 +88,17 @@ def explore(scenario: Scenario, check_end: Callable[[View], None]) -> Explorer:
         if scenario.versioned and not scenario.deletable:
             assert (shown.latest or 0) <= (shows.latest or 0)
             assert (shown.source or 0) <= (shows.source or 0)
+        if shown.latest == shows.latest:
+            assert shows.is_accepted or not shown.is_accepted
+            if (old["status"], new["status"]) == ("pending", "rejected"):
+                assert shown.latest in over
 
-    explorer = Explorer(scenario, check_write, lambda item: check_end(View.of_record(scenario, read(item))))
+    def check_record(item: Item, arrived: tuple[int, ...], given_up: tuple[int, ...]) -> None:
+        record = read(item)
+        assert record.get("status") != "pending"
+        check_end(View.of_record(scenario, record), arrived, given_up)
+
+    explorer = Explorer(scenario, check_write, check_record)
     explorer.explore()
     return explorer
 
@@ -100,10 +109,15 @@ def without_times(record: dict[str, Any]) -> dict[str, Any]:
 
 def check(scenario: Scenario, record_property: Callable[[str, object], None]) -> None:
     """The sentence of versioned buckets, in full."""
-    expected = View.of_uploads(scenario.documents, list(range(len(scenario.documents))))
+    uploads = list(range(len(scenario.documents)))
 
-    def check_end(view: View) -> None:
-        assert view == expected
+    def check_end(view: View, arrived: tuple[int, ...], given_up: tuple[int, ...]) -> None:
+        missing = {*scenario.late}.difference(arrived)
+        # Files that arrived after the last look may be overlooked or not.
+        overlooked = (
+            missing.union(some) for count in range(len(given_up) + 1) for some in combinations(given_up, count)
+        )
+        assert view in [View.of_uploads(scenario.documents, uploads, incomplete) for incomplete in overlooked]
 
     explorer = explore(scenario, check_end)
     record_property("schedules covered", explorer.schedules)
@@ -186,6 +200,51 @@ def find_late_files(uploads: int, tasks: int, *, lost: int = 0, **kind: Any) -> 
                 yield Scenario(names, (*events, again, *[Delivery.task(after=1)] * tasks), late=(late,), **kind)
 
 
+def find_waits(
+    uploads: int, tasks: int, *, sequenced: bool = False, pattern: str = "", **kind: Any
+) -> Iterator[Scenario]:
+    """The messages of all uploads, some of which list a file that arrives late, at any time or never; each message
+    that is put back may come again at any time. Back-fills that put nothing back may come at any time.
+
+    Args:
+        uploads: how many there are.
+        tasks: how many back-fills there are.
+        sequenced: whether all messages have a sequencer; else every mixture.
+        pattern: the documents; every mixture if empty.
+        kind: more of each scenario.
+    """
+    for names in [pattern] if pattern else documents(uploads):
+        good = [upload for upload in range(uploads) if names[upload].isupper()]
+        for late in chain.from_iterable(combinations(good, count) for count in range(1, uploads + 1)):
+            for has_sequencer in product((True,) if sequenced else (True, False), repeat=uploads):
+                messages = [replace(event, queued=True) for event in own_events(*has_sequencer)]
+                yield Scenario(names, (*messages, *[Delivery.task(after=1)] * tasks), late=late, waits=True, **kind)
+
+
+WAITS: dict[str, Iterable[Scenario]] = {
+    "one upload, a task and a crash": find_waits(1, 1, crashes=1, free_looks=1, clock_step=1),
+    "two uploads with sequencers": find_waits(2, 0, sequenced=True, clock_step=1),
+    "the first of two, with sequencers, and a task": find_waits(2, 1, sequenced=True, pattern="Ab", clock_step=1),
+    "the second of two, with sequencers, and a task": find_waits(2, 1, sequenced=True, pattern="aB", clock_step=1),
+}
+LARGE_WAITS: dict[str, Iterable[Scenario]] = {
+    "one upload, two tasks and a crash": find_waits(1, 2, crashes=1, free_looks=1, clock_step=1),
+    "two uploads": find_waits(2, 0, clock_step=1),
+    "two uploads that are looked at more often": find_waits(2, 0, free_looks=1, clock_step=1),
+    "two uploads with sequencers, and a crash": find_waits(2, 0, sequenced=True, crashes=1),
+    "two uploads, and a task": find_waits(2, 1),
+    "three uploads with sequencers": find_waits(3, 0, sequenced=True),
+}
+
+
+@pytest.mark.parametrize("scenarios", [*WAITS.values(), *map(slow, LARGE_WAITS.values())], ids=[*WAITS, *LARGE_WAITS])
+def test_files_that_arrive_and_waits_that_end_between_any_two_calls_end_as_a_view_of_the_bucket(
+    scenarios: Iterable[Scenario], record_property: Callable[[str, object], None]
+) -> None:
+    for scenario in scenarios:
+        check(scenario, record_property)
+
+
 BACKFILLS: dict[str, Iterable[Scenario]] = {
     "one task beside all events of two": find_backfills(2, 1, crashes=1, clock_step=1),
     "two tasks beside the events of two": find_sequenced_backfills(2, 2, clock_step=1),
@@ -237,7 +296,7 @@ def test_deleted_version_changes_no_record_and_leaves_none_behind(
         # If the record has a source that is not listed any more, nothing is filled in.
         views.append(View(2, deleted))
 
-        def check_end(view: View, views: list[View] = views) -> None:
+        def check_end(view: View, *_: object, views: list[View] = views) -> None:
             assert view in views
 
         explorer = explore(scenario, check_end)
@@ -258,6 +317,7 @@ def test_bucket_without_versions_ends_with_the_last_upload(
 
         def check_end(
             view: View,
+            *_: object,
             scenario: Scenario = scenario,
             last: int = last,
             known: bool = last in sequenced or not sequenced,
@@ -276,7 +336,7 @@ def test_object_that_comes_back_is_recorded_under_every_interleaving(documents: 
     """The entity tag of an object without versions is no proof that nothing happened since."""
     scenario = Scenario(documents, own_events(False, False, False), versioned=False, crashes=1)
 
-    def check_end(view: View) -> None:
+    def check_end(view: View, *_: object) -> None:
         assert view.latest == 2
 
     explore(scenario, check_end)
