@@ -136,6 +136,34 @@ _LISTING = {
     "error in a 200": _error(200, "InternalError", retried=True),
     "empty 200": _altered(lambda answer: replace(answer, body=b""), retried=False),
 }
+_SQS = {
+    **_ANY,
+    **_BROKEN,
+    # The SDK takes what it cannot read for an answer, and DynamoDB alone sends a checksum.
+    **{
+        name: replace(_BROKEN[name], retried=False)
+        for name in ("answer ends early", "answer ends after its headers", "answer cut off")
+    },
+    "error although it is done": Fault(_error_after_all, applied=True),
+    **{
+        code: _error(status, code, retried=True)
+        for status, code in [
+            (400, "ThrottlingException"),
+            (403, "RequestThrottled"),
+            (500, "InternalFailure"),
+            (503, "ServiceUnavailable"),
+        ]
+    },
+    **{
+        code: _error(status, code, retried=False)
+        for status, code in [
+            (400, "QueueDoesNotExist"),
+            (400, "InvalidSecurity"),
+            (403, "AccessDeniedException"),
+            (403, "ExpiredToken"),
+        ]
+    },
+}
 # The body of an object is read when the SDK's attempts are over.
 FAULTS: Faults = {
     "GetObject": {
@@ -161,6 +189,7 @@ FAULTS: Faults = {
     "ListObjectVersions": _LISTING,
     "GetItem": {**_DYNAMODB, "bits flipped": _altered(lambda answer: replace(answer, body=answer.body.swapcase()))},
     "UpdateItem": _DYNAMODB,
+    "SendMessage": _SQS,
 }
 """The faults of each operation, by name."""
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -14,12 +15,15 @@ from typing import Any
 import pytest
 from botocore.retries.standard import RetryQuotaChecker
 from moto import mock_aws
+from moto.sqs.models import sqs_backends
 
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
+from local.template import REGION
 from run_recorder.errors import UploadFailedError
+from run_recorder.waiting import Wait
 from tests.properties.faults import FAULTS, OF_A_VERSION
-from tests.support.documents import BAD, good
+from tests.support.documents import BAD, INCOMPLETE, good
 from tests.support.events import batch_event, batch_task, notification, s3_record, sqs_record
 from tests.support.faulty_network import Exchange, FaultyNetwork, Plan, Reply, faulty_network
 from tests.support.names import key_of
@@ -110,6 +114,7 @@ NEWER = Scenario([OLD, Event(1), NEW], Event(2), send_directly)
 AFTER_BACK_FILL = Scenario([OLD, Event(1, sequenced=False), NEW], Event(2), send_by_sqs)
 BACK_FILL_OF_A_REJECTED_UPLOAD = Scenario([OLD, NEW, BAD], Event(3, sequenced=False), send_as_tasks)
 FILL_IN_FROM_THE_LIST = Scenario([NEW, BAD, Event(2)], Event(2, sequenced=False), send_by_sqs)
+LATE_FILE = Scenario([INCOMPLETE], Event(1), send_by_sqs)
 REPLAY_OF_AN_OLDER_UPLOAD = Scenario([OLD, NEW, Event(2)], Event(1, sequenced=False), send_by_sqs)
 
 Call = tuple[Scenario, str, int]
@@ -286,6 +291,53 @@ def test_call_that_fails_loses_nothing(
         assert without_times(record) == right, run
     assert "exception" not in capsys.readouterr().out  # each fault is one that the code knows
     record_property("faults", 2 * len(faults))
+
+
+@pytest.mark.usefixtures("_function")
+def test_message_that_cannot_be_put_back_is_redelivered(
+    stack: LocalStack,
+    network: FaultyNetwork,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """All faults at once, each on a run of its own, beside a run that meets none: first for good, then once."""
+    environment.setattr("run_recorder.evaluator.Wait.of", lambda *_: Wait(100, 3500))
+    stack.sqs.purge_queue(QueueUrl=stack.outputs["UploadsQueue"])
+    faults = FAULTS["SendMessage"]
+    bench = Bench(stack, LATE_FILE, files=False)
+
+    def send(runs: dict[str, Run], times: float) -> set[str]:
+        """Return the runs that failed; check that just these lack a message, but for those whose answer was lost."""
+        plans = {name: Plan(name, "SendMessage", 0, times) for name in faults}
+        network.plans = {runs[name].run_id: plan for name, plan in plans.items()}
+        failed = LATE_FILE.send([*runs.values(), bench.model], LATE_FILE.event)
+        network.plans = {}
+        network.settle()
+        assert [name for name, plan in plans.items() if not plan.met] == []
+        assert bench.model.run_id not in failed
+        waiting = Counter(read_delayed_runs(stack))
+        for name, run in runs.items():
+            is_sent = run.run_id not in failed
+            assert faults[name].applied or bool(waiting[run.run_id]) is is_sent, name
+        return {name for name, run in runs.items() if run.run_id in failed}
+
+    lasting = {name: bench.make() for name in faults}
+    assert send(lasting, math.inf) == set(faults)
+    once = {name: bench.make() for name in faults}
+    assert send(once, 1) == {name for name, fault in faults.items() if not fault.retried}
+
+    assert LATE_FILE.send([*lasting.values(), *once.values()], LATE_FILE.event) == set()
+    assert {record["status"]["S"] for record in bench.read([*lasting.values(), *once.values()])} == {"pending"}
+    assert "exception" not in capsys.readouterr().out  # each fault is one that the code knows
+    record_property("faults", 2 * len(faults))
+
+
+def read_delayed_runs(stack: LocalStack) -> list[str]:
+    """Return the run of each message of the queue of uploads; all of them are delayed."""
+    *_, account, name = stack.outputs["UploadsQueue"].split("/")
+    messages = sqs_backends[account][REGION].queues[name]._messages  # noqa: SLF001
+    return [re.findall(r"runs/acme/(run-\d+)/", message.body)[0] for message in messages]
 
 
 LOST_ANSWERS = [name for name, fault in FAULTS["UpdateItem"].items() if fault.applied and fault.retried]

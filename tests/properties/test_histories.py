@@ -5,7 +5,10 @@ bad one; a back-fill's task is handled; the event of "b" is handled. At its end 
 either its own event was handled, or an event without a sequencer was handled after it. So the record has
 to be rejected, for the third upload, with the config of "b".
 
-The model is that sentence over the list of uploads. It knows nothing of how the code finds out.
+The model is that sentence over the list of uploads, not the way in which the code finds out.
+
+Document "d" lists a file that arrives at any time. Until its wait ends, also at any time, a message of the queue that
+finds the file missing is put back, and comes again at any time.
 """
 
 import contextlib
@@ -18,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -37,8 +41,9 @@ from hypothesis.stateful import (
 from handler.app import backfill_handler, lambda_handler
 from local.show import plain
 from local.stack import LocalStack
+from run_recorder.waiting import Wait
 from tests.support.documents import BAD, good
-from tests.support.events import batch_event, batch_task, eventbridge_event, notification, s3_record
+from tests.support.events import batch_event, batch_task, eventbridge_event, notification, s3_record, sqs_event
 from tests.support.names import key_of
 
 # Hexadecimal digits of several lengths: compared as strings, the later would be the lower.
@@ -115,8 +120,20 @@ def by_task(key: str, event: Event) -> str:
     return outcome
 
 
+def message_of(key: str, event: Event) -> str:
+    """Return the body of the message that SQS delivers for an event."""
+    sequencer = {} if event.sequencer is None else {"sequencer": f"00{event.sequencer:X}"}
+    return json.dumps(notification(s3_record(key, eTag=event.etag, versionId=event.version_id, **sequencer)))
+
+
+def by_queue(key: str, event: Event) -> str:
+    """Handle an event from the queue, whose answer names no outcome."""
+    assert lambda_handler(sqs_event(message_of(key, event)), None) == {"batchItemFailures": []}
+    return ""
+
+
 Send = Callable[[str, Event], str]
-live = st.sampled_from([by_s3, by_eventbridge])
+live = st.sampled_from([by_s3, by_eventbridge, by_queue])
 
 
 def without_none(**attributes: Any) -> dict[str, Any]:
@@ -152,6 +169,17 @@ class Histories(RuleBasedStateMachine):
         self.told: set[Version] = set()
         self.sequenced_events = 0
         self.record: dict[str, Any] = {}
+        self.over: set[Version] = set()
+        # The events of messages that wait in the queue, by their bodies.
+        self.messages: dict[str, Event] = {}
+        self.put_back: list[str] = []
+        environment.setattr("run_recorder.queue.UploadsQueue.put_back", lambda _, body, __: self.put_back.append(body))
+        environment.setattr("run_recorder.evaluator.Wait.of", self._find_wait)
+
+    def _find_wait(self, last_modified: datetime, _seconds: int) -> Wait:
+        uploaded_at = last_modified.strftime("%Y-%m-%dT%H:%M:%SZ")
+        (upload,) = [upload for upload in self.uploaded if upload.uploaded_at == uploaded_at]
+        return Wait(100, 0 if upload in self.over else 100)
 
     @property
     def stored(self) -> list[Version]:
@@ -205,6 +233,21 @@ class Histories(RuleBasedStateMachine):
         self.stack.s3.put_object(Bucket=self.bucket, Key=f"runs/acme/{self.run_id}/{LATE_FILE}", Body=b"")
         self.file_is_there = True
         self.covered = {upload for upload in self.covered if not upload.lists_a_late_file}
+
+    @rule(upload=uploads)
+    def end_wait(self, upload: Version) -> None:
+        """The files of an upload are not waited for any more."""
+        self.over.add(upload)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """A message that was put back."""
+        body = data.draw(st.sampled_from(sorted(self.messages)))
+        event = self.messages.pop(body)
+        named = [upload for upload in self.uploaded if upload.version_id == event.version_id]
+        counts = {*named}.intersection(self.versions) if event.version_id else set()
+        self._handle(by_queue, event, counts if event.sequencer is not None else set(self.stored))
 
     @precondition(lambda self: self.versions and self.versions[-1].body)
     @rule()
@@ -260,13 +303,17 @@ class Histories(RuleBasedStateMachine):
         with contextlib.redirect_stdout(output):
             outcome = send(self.key, event)
         self.record = self._read()
-        self._check_outcome(event, outcome)
         lines = [line["outcome"] for line in map(json.loads, output.getvalue().splitlines()) if "message" in line]
+        outcome = outcome or lines[0]
+        self._check_outcome(event, outcome)
+        self._check_message(send, event, outcome, before)
         if self.always_versioned:
             # Each upload that the record comes to show is reported once, by whatever event.
             is_changed = [before.get(name) for name in LATEST] != [self.record.get(name) for name in LATEST]
             reported = [line for line in lines if line in ("recorded", "rejected")]
-            assert reported == [self.record.get("status")] * is_changed
+            is_pending = self.record.get("status") == "pending"  # which each look reports
+            assert reported == [self.record.get("status")] * (is_changed and not is_pending)
+            assert "pending" in lines or not (is_changed and is_pending)
         assert outcome in lines
         if self.record:
             self._check_record(before)
@@ -286,6 +333,32 @@ class Histories(RuleBasedStateMachine):
             assert self.has_lost_versions or shown.number >= named.number
         elif outcome != "stale":
             assert event.etag in (None, self.record["etag"]) or event.sequencer is not None
+
+    def _check_message(self, send: Send, event: Event, outcome: str, before: dict[str, Any]) -> None:
+        """A message is put back as it was, if and only if an upload that it led to still waits for its file."""
+        put_back, self.put_back = self.put_back, []
+        assert put_back in ([], [message_of(self.key, event)] * (send is by_queue))
+        self.messages |= dict.fromkeys(put_back, event)
+        if not self.always_versioned or self.has_lost_versions:
+            return
+        waiting = {upload for upload in self.uploaded if self._waits(upload)}
+        assert waiting or not put_back
+        if self.record.get("status") == "pending":
+            assert self.messages, "nobody looks again"
+        if (before.get("status"), self.record.get("status")) == ("pending", "rejected"):
+            assert self._find(before) not in waiting or self._find(before) is not self._find(self.record)
+        named = [upload for upload in self.uploaded if upload.version_id == event.version_id]
+        for upload in waiting.intersection(named):
+            accepted = {newer for newer in self.covered if newer.number > upload.number and self._is_good(newer)}
+            if send is by_queue and not accepted and outcome != "duplicate":
+                assert put_back
+        assert (outcome == "pending") is (self.record.get("status") == "pending" and self._is_shown(event))
+
+    def _waits(self, upload: Version) -> bool:
+        return upload.lists_a_late_file and not self.file_is_there and upload not in self.over
+
+    def _is_shown(self, event: Event) -> bool:
+        return event.version_id in (None, self.record["version_id"]) and event.etag in (None, self.record["etag"])
 
     def _find(self, attributes: dict[str, Any]) -> Version:
         """The upload that attributes of a record name."""
@@ -343,7 +416,7 @@ class Histories(RuleBasedStateMachine):
     def _check_attributes(self, before: dict[str, Any], latest: Version, source: Version | None) -> None:
         """Each attribute is that of the upload that the record names for it."""
         expected = {
-            "errors": self.record["status"] == "rejected" or None,
+            "errors": self.record["status"] != "recorded" or None,
             "version_id": latest.version_id,
             "etag": latest.etag,
             **((DOCUMENTS[source.body] or {}) if source else {}),
