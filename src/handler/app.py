@@ -21,7 +21,7 @@ from run_recorder._version import __version__
 from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
 from run_recorder.domain import Outcome
 from run_recorder.errors import UploadFailedError
-from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.events import is_from_sqs, parse_messages, parse_object_events, parse_tasks
 from run_recorder.queue import UploadsQueue
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
@@ -113,7 +113,7 @@ def _describe_invocation(context: object) -> Invocation:
 
 
 def _answer_directly(event: dict[str, Any], dispatcher: Dispatcher, invocation: Invocation) -> dict[str, Any]:
-    answers = dispatcher.handle_uploads(parse_uploads(event), invocation)
+    answers = dispatcher.handle_object_events(parse_object_events(event), invocation)
     failed = [f"s3://{answer['bucket']}/{answer['key']}" for answer in answers if answer["outcome"] == Outcome.FAILED]
     if failed:
         raise UploadFailedError(f"{len(failed)} of {len(answers)} uploads failed, see the log: {', '.join(failed)}")

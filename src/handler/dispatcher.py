@@ -54,9 +54,9 @@ class Dispatcher:
         """Log that the function is ready, and which version of it."""
         self._logger.info("Function started", extra={"version": version})
 
-    def handle_uploads(self, uploads: list[ObjectEvent], invocation: Invocation) -> list[Answer]:
+    def handle_object_events(self, object_events: list[ObjectEvent], invocation: Invocation) -> list[Answer]:
         """Return the answer to each object event, in their order."""
-        (answers,) = self.handle_items([WorkItem("", tuple(uploads))], invocation)
+        (answers,) = self.handle_items([WorkItem("", tuple(object_events))], invocation)
         return answers
 
     def handle_items(self, items: list[WorkItem], invocation: Invocation) -> list[list[Answer]]:
@@ -70,7 +70,7 @@ class Dispatcher:
             if task.item.error
             else [
                 report.add(task.item, event, *task.take_result(handled))
-                for event, handled in zip(task.item.uploads, task.handled, strict=True)
+                for event, handled in zip(task.item.object_events, task.handled, strict=True)
             ]
             for task in tasks
         ]
@@ -82,7 +82,7 @@ class Dispatcher:
 
     def _handle_concurrently(self, tasks: list["_Task"], invocation: Invocation) -> None:
         for task in tasks:
-            task.handled = [self._pool.submit(task.handle, event) for event in task.item.uploads]
+            task.handled = [self._pool.submit(task.handle, event) for event in task.item.object_events]
         handled = [future for task in tasks for future in task.handled]
         if wait(handled, timeout=invocation.seconds).not_done:
             for unfinished in handled:
@@ -115,7 +115,7 @@ class _Task:
         finally:
             with self._lock:
                 self._results.append(result)
-                is_last = len(self._results) == len(self.item.uploads)
+                is_last = len(self._results) == len(self.item.object_events)
             if is_last:
                 self._put_back()
 

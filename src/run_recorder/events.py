@@ -26,14 +26,14 @@ class WorkItem:
 
     Attributes:
         item_id: id under which its outcome is reported to SQS or S3 Batch Operations.
-        uploads: the object events in it.
+        object_events: the object events in it.
         body: the body of the SQS message; None for a task.
         error: the reason why its object events cannot be read; None if they can.
         log_fields: fields of its log lines.
     """
 
     item_id: str
-    uploads: tuple[ObjectEvent, ...] = ()
+    object_events: tuple[ObjectEvent, ...] = ()
     body: str | None = None
     error: UnknownEventError | None = None
     log_fields: Mapping[str, str | int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def parse_tasks(event: object) -> list[WorkItem]:
     raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_shape_of(event)}")
 
 
-def parse_uploads(event: object) -> list[ObjectEvent]:
+def parse_object_events(event: object) -> list[ObjectEvent]:
     """Return the object events of an event that S3, SNS or EventBridge sent to the function directly.
 
     Raises:
@@ -80,7 +80,7 @@ def parse_uploads(event: object) -> list[ObjectEvent]:
     """
     match event:
         case {"Records": [{"EventSource": "aws:sns"}, *_] as records}:
-            return [upload for record in records for upload in _parse_sns_record(record)]
+            return [object_event for record in records for object_event in _parse_sns_record(record)]
         case {"source": "aws.s3"}:
             return [_parse_eventbridge(event)]
     return _parse_notification(event)
@@ -105,7 +105,7 @@ def _parse_task(task: object) -> WorkItem:
             {"taskId": str(task_id), "s3Key": str(key), "s3Bucket": str(bucket), **rest}  # schema 2.0
             | {"taskId": str(task_id), "s3Key": str(key), "s3BucketArn": str(bucket), **rest}  # schema 1.0
         ):
-            upload = _upload(
+            object_event = _object_event(
                 bucket.rpartition(":")[2],
                 unquote_plus(key),
                 created=True,
@@ -113,7 +113,7 @@ def _parse_task(task: object) -> WorkItem:
                 etag=None,
                 sequencer=None,
             )
-            return WorkItem(task_id, (upload,), log_fields={"task_id": task_id})
+            return WorkItem(task_id, (object_event,), log_fields={"task_id": task_id})
         case {"taskId": str(task_id)}:
             error = UnknownEventError(f"a task that names no object: {_shape_of(task)}")
             return WorkItem(task_id, error=error, log_fields={"task_id": task_id})
@@ -162,7 +162,7 @@ def _parse_s3_record(record: object) -> ObjectEvent:
             "s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
             **rest,
         } if str(rest.get("eventVersion", "2.1")).startswith("2."):
-            return _upload(
+            return _object_event(
                 bucket,
                 unquote_plus(key),
                 # S3 leaves the "s3:" out; emulators such as MinIO do not.
@@ -181,7 +181,7 @@ def _parse_eventbridge(event: object) -> ObjectEvent:
             "detail-type": str(name),
             "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
         }:
-            return _upload(
+            return _object_event(
                 bucket,
                 key,
                 created=name == "Object Created",
@@ -192,10 +192,10 @@ def _parse_eventbridge(event: object) -> ObjectEvent:
     raise UnknownEventError(f"not an S3 event of EventBridge: {_shape_of(event)}")
 
 
-def _upload(
+def _object_event(
     bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object
 ) -> ObjectEvent:
-    upload = ObjectEvent(
+    object_event = ObjectEvent(
         bucket=bucket,
         key=key,
         run=parse_key(key),
@@ -205,10 +205,10 @@ def _upload(
         sequencer=parse_sequencer(sequencer),
     )
     try:  # JSON can escape a lone surrogate, which neither S3 nor the log accepts
-        f"{upload.bucket}{upload.key}{upload.version_id}".encode()
+        f"{object_event.bucket}{object_event.key}{object_event.version_id}".encode()
     except UnicodeEncodeError as error:
         raise UnknownEventError("a bucket, key or version that is not Unicode text") from error
-    return upload
+    return object_event
 
 
 def _load(text: object, what: str) -> object:

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 from run_recorder.domain import ObjectEvent, Run
 from run_recorder.errors import UnknownEventError
-from run_recorder.events import WorkItem, is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.events import WorkItem, is_from_sqs, parse_messages, parse_object_events, parse_tasks
 from tests.support.events import (
     Event,
     batch_event,
@@ -36,13 +36,13 @@ def check_event(event: Any) -> list[ObjectEvent]:
     encoded = {text for name, text in texts if name in {"key", "s3Key"}}
     keys = encoded | set(map(form_decode, encoded))
     for message in messages:
-        assert not (message.error and message.uploads)
-        assert message.error or message.uploads or ("Event", "s3:TestEvent") in texts
+        assert not (message.error and message.object_events)
+        assert message.error or message.object_events or ("Event", "s3:TestEvent") in texts
         if message.error:
             _check_error(message.error)
-        for upload in message.uploads:
-            _check_upload(upload, keys)
-    return [upload for message in messages for upload in message.uploads]
+        for object_event in message.object_events:
+            _check_object_event(object_event, keys)
+    return [object_event for message in messages for object_event in message.object_events]
 
 
 def check_text(text: str) -> None:
@@ -61,7 +61,7 @@ def _check_body(body: str) -> None:
     check_event(event)
     bad, good = parse_messages(event)
     assert (bad.item_id, good.item_id) == ("0", "1")
-    assert [upload.run for upload in good.uploads] == [Run("a", "b")]
+    assert [object_event.run for object_event in good.object_events] == [Run("a", "b")]
     check_event(sns_event(body))
 
 
@@ -71,8 +71,8 @@ def check_key(key: str) -> None:
     _check_keys(notification(s3_record(key, "b")), form_decode(key))
     _check_keys(eventbridge_event(key, "b"), key)
     for encoded, decoded in ((quote_plus(key), key), (key, form_decode(key))):
-        ((upload,),) = [message.uploads for message in parse_tasks(batch_event(batch_task(encoded, "b")))]
-        assert (upload.key, upload.run) == (decoded, run_of(decoded))
+        ((object_event,),) = [message.object_events for message in parse_tasks(batch_event(batch_task(encoded, "b")))]
+        assert (object_event.key, object_event.run) == (decoded, run_of(decoded))
 
 
 def _check_keys(alone: Event, key: str) -> None:
@@ -80,8 +80,8 @@ def _check_keys(alone: Event, key: str) -> None:
     if "Records" in alone:
         events += [sns_event(alone), sqs_event(sns_body(alone))]
     for event in events:
-        (upload,) = check_event(event)
-        assert (upload.key, upload.run) == (key, run_of(key))
+        (object_event,) = check_event(event)
+        assert (object_event.key, object_event.run) == (key, run_of(key))
 
 
 def run_of(key: str) -> Run | None:
@@ -100,20 +100,20 @@ def form_decode(text: str) -> str:
 
 
 def _parse_directly(event: Any) -> list[WorkItem]:
-    return [WorkItem("", tuple(parse_uploads(event)))]
+    return [WorkItem("", tuple(parse_object_events(event)))]
 
 
 def _check_error(error: UnknownEventError) -> None:
     assert 1 <= len(str(error).encode()) < 1_000
 
 
-def _check_upload(upload: ObjectEvent, keys: set[str]) -> None:
-    assert upload.key in keys
-    assert upload.run == run_of(upload.key)
-    for text in (upload.bucket, upload.key, upload.version_id or ""):
+def _check_object_event(object_event: ObjectEvent, keys: set[str]) -> None:
+    assert object_event.key in keys
+    assert object_event.run == run_of(object_event.key)
+    for text in (object_event.bucket, object_event.key, object_event.version_id or ""):
         text.encode()
-    if upload.sequencer is not None:
-        assert re.fullmatch("[0-9A-F]{32}", upload.sequencer)
+    if object_event.sequencer is not None:
+        assert re.fullmatch("[0-9A-F]{32}", object_event.sequencer)
 
 
 def _is_id(text: str) -> bool:

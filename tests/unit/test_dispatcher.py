@@ -156,7 +156,7 @@ def test_stale_upload_that_may_still_be_accepted_is_put_back(bench: DispatcherBe
 def test_event_that_is_no_message_is_not_put_back(bench: DispatcherBench) -> None:
     bench.results["a"] = pending()
     assert bench.send(message("a", body=None)) == [["pending"]]
-    (answer,) = bench.dispatcher.handle_uploads(list(message("a").uploads), INVOCATION)
+    (answer,) = bench.dispatcher.handle_object_events(list(message("a").object_events), INVOCATION)
     assert answer["outcome"] == "pending"
     assert bench.put_back == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from run_recorder.domain import ObjectEvent, Run
 from run_recorder.errors import UnknownEventError
-from run_recorder.events import is_from_sqs, parse_messages, parse_tasks, parse_uploads
+from run_recorder.events import is_from_sqs, parse_messages, parse_object_events, parse_tasks
 from tests.support.events import (
     TEST_EVENT,
     batch_event,
@@ -26,33 +26,33 @@ EVENTBRIDGE = eventbridge_event(UNDECODED, "b", etag="e", version_id="v", sequen
 
 def test_s3_record_gives_every_field() -> None:
     record = s3_record(KEY, "b", versionId="v", eTag="e", sequencer="1f", size=3)
-    assert parse_uploads(notification(record)) == [
+    assert parse_object_events(notification(record)) == [
         ObjectEvent("b", KEY, Run("acme", "run-0001"), created=True, version_id="v", etag="e", sequencer="1F".zfill(32))
     ]
 
 
 @pytest.mark.parametrize("version", [{}, {"versionId": None}, {"versionId": ""}, {"versionId": "null"}])
 def test_s3_record_of_an_unversioned_bucket_names_no_version(version: dict[str, Any]) -> None:
-    (upload,) = parse_uploads(notification(s3_record(**version)))
-    assert upload.version_id is None
+    (object_event,) = parse_object_events(notification(s3_record(**version)))
+    assert object_event.version_id is None
 
 
 def test_s3_key_is_decoded_once() -> None:
     keys = ["runs/a%2Bb/c%40d%3A%3D/metadata.json", "runs/a+b/r/metadata.json", "runs/a%252Bb/r/metadata.json"]
-    uploads = parse_uploads(notification(*map(s3_record, keys)))
-    assert [upload.key for upload in uploads] == [
+    object_events = parse_object_events(notification(*map(s3_record, keys)))
+    assert [object_event.key for object_event in object_events] == [
         "runs/a+b/c@d:=/metadata.json",
         "runs/a b/r/metadata.json",
         "runs/a%2Bb/r/metadata.json",
     ]
-    assert [upload.run for upload in uploads] == [Run("a+b", "c@d:="), None, None]
+    assert [object_event.run for object_event in object_events] == [Run("a+b", "c@d:="), None, None]
 
 
 def test_eventbridge_key_is_not_decoded() -> None:
-    (upload,) = parse_uploads(EVENTBRIDGE)
-    assert upload.key == UNDECODED
-    assert upload == ObjectEvent(
-        "b", upload.key, None, created=True, version_id="v", etag="e", sequencer="617F08299329D189".zfill(32)
+    (object_event,) = parse_object_events(EVENTBRIDGE)
+    assert object_event.key == UNDECODED
+    assert object_event == ObjectEvent(
+        "b", object_event.key, None, created=True, version_id="v", etag="e", sequencer="617F08299329D189".zfill(32)
     )
 
 
@@ -70,41 +70,42 @@ def test_eventbridge_key_is_not_decoded() -> None:
     ],
 )
 def test_only_created_objects_are_created(name: str, *, created: bool) -> None:
-    (upload,) = parse_uploads(notification(s3_record(name=name)))
-    assert upload.created is created
+    (object_event,) = parse_object_events(notification(s3_record(name=name)))
+    assert object_event.created is created
 
 
 def test_other_detail_types_of_eventbridge_are_not_creations() -> None:
-    (upload,) = parse_uploads({**EVENTBRIDGE, "detail-type": "Object Deleted"})
-    assert not upload.created
+    (object_event,) = parse_object_events({**EVENTBRIDGE, "detail-type": "Object Deleted"})
+    assert not object_event.created
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.6", "2.17"])
 def test_every_event_version_2_is_taken(version: str) -> None:
-    assert len(parse_uploads({"Records": [{**s3_record(), "eventVersion": version}]})) == 1
+    assert len(parse_object_events({"Records": [{**s3_record(), "eventVersion": version}]})) == 1
 
 
 def test_every_record_is_taken() -> None:
     assert [
-        upload.key for upload in parse_uploads(notification(s3_record("a"), s3_record("b"), s3_record("c")))
+        object_event.key
+        for object_event in parse_object_events(notification(s3_record("a"), s3_record("b"), s3_record("c")))
     ] == list("abc")
 
 
 def test_sns_delivers_s3_notifications() -> None:
     event = sns_event(notification(s3_record("a"), s3_record("b")))
-    assert [upload.key for upload in parse_uploads(event)] == ["a", "b"]
+    assert [object_event.key for object_event in parse_object_events(event)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("event", [TEST_EVENT, sns_event(TEST_EVENT)])
 def test_test_event_names_no_upload(event: dict[str, Any]) -> None:
-    assert parse_uploads(event) == []
+    assert parse_object_events(event) == []
 
 
 def test_sqs_messages_are_parsed_by_their_bodies() -> None:
     by_s3, by_sns = notification(s3_record("a+b"), s3_record("c")), sns_body(notification(s3_record("d%2Be")))
     messages = parse_messages(sqs_event(by_s3, by_sns, EVENTBRIDGE, TEST_EVENT))
     assert [message.item_id for message in messages] == ["0", "1", "2", "3"]
-    assert [[upload.key for upload in message.uploads] for message in messages] == [
+    assert [[object_event.key for object_event in message.object_events] for message in messages] == [
         ["a b", "c"],
         ["d+e"],
         [UNDECODED],
@@ -133,9 +134,9 @@ def test_sqs_messages_are_parsed_by_their_bodies() -> None:
 def test_bad_sqs_message_spoils_only_itself(body: str) -> None:
     bad, good = parse_messages(sqs_event(body, notification(s3_record())))
     assert isinstance(bad.error, UnknownEventError)
-    assert bad.uploads == ()
+    assert bad.object_events == ()
     assert good.error is None
-    assert len(good.uploads) == 1
+    assert len(good.object_events) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,17 +173,17 @@ def test_sqs_record_without_an_id_cannot_be_reported_and_raises() -> None:
 )
 def test_what_is_not_an_s3_event_is_refused(event: Any) -> None:
     with pytest.raises(UnknownEventError, match="not a"):
-        parse_uploads(event)
+        parse_object_events(event)
 
 
 def test_event_version_3_is_refused() -> None:
     with pytest.raises(UnknownEventError, match=r"event version 2\.x"):
-        parse_uploads({"Records": [{**s3_record(), "eventVersion": "3.0"}]})
+        parse_object_events({"Records": [{**s3_record(), "eventVersion": "3.0"}]})
 
 
 def test_refusal_tells_the_shape_but_not_the_contents() -> None:
     with pytest.raises(UnknownEventError) as refusal:
-        parse_uploads({"password": "secret", "x" * 100: 1})
+        parse_object_events({"password": "secret", "x" * 100: 1})
     assert "'password'" in str(refusal.value)
     assert "secret" not in str(refusal.value)
     assert "x" * 41 not in str(refusal.value)
@@ -207,7 +208,7 @@ def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str) -> None:
     task = batch_task("runs/a%2Bb/c%40d%3A%3D/metadata.json", "b", "t", "v", schema=schema)
     (message,) = parse_tasks(batch_event(task, schema=schema))
     assert message.item_id == "t"
-    assert message.uploads == (
+    assert message.object_events == (
         ObjectEvent("b", "runs/a+b/c@d:=/metadata.json", Run("a+b", "c@d:="), created=True, version_id="v"),
     )
 

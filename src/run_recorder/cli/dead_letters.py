@@ -161,22 +161,22 @@ def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
         texts = [attributes[name]["StringValue"] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in attributes]
         reasons = {f"EventBridge could not deliver it ({': '.join(texts)}): put it back"}
     else:
-        reasons = {_explain(upload, comparison, stack.bucket) for upload in item.uploads}
+        reasons = {_explain(object_event, comparison, stack.bucket) for object_event in item.object_events}
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     return {
         "message_id": message["MessageId"],
         "sent_at": sent.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "received": int(message["Attributes"]["ApproximateReceiveCount"]),
-        "keys": [upload.key for upload in item.uploads],
+        "keys": [object_event.key for object_event in item.object_events],
         "reasons": sorted(reasons),
     }
 
 
-def _explain(upload: ObjectEvent, comparison: Comparison, bucket: str) -> str:
-    if upload.run is None or upload.bucket != bucket or not upload.created:
+def _explain(object_event: ObjectEvent, comparison: Comparison, bucket: str) -> str:
+    if object_event.run is None or object_event.bucket != bucket or not object_event.created:
         return f"not the upload of a run's metadata.json to {bucket}: put back, it is ignored"
     try:
-        return _REASONS[comparison.look(upload.run).state]
+        return _REASONS[comparison.look(object_event.run).state]
     except UploadFailedError as error:
         return f"AWS still fails: {error}"
 
