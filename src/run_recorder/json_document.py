@@ -33,14 +33,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _encode_scalar = json.JSONEncoder(ensure_ascii=False).encode
 
-Fault = tuple[str, str]
+RelativeError = tuple[str, str]
 """A JSON Pointer, relative to the value that was checked, and a message."""
 
 
 class _BadNumber(int):
     """A number that cannot be stored; its type is still that of a number."""
 
-    fault: str
+    error: str
 
 
 class _Repetitive(dict[str, JSON]):
@@ -80,11 +80,11 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
         raise _invalid(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise _invalid(f"nested deeper than the {_MAX_LEVEL} levels that can be recorded") from error
-    faultless: frozenset[type] = frozenset({int, bool, Decimal, type(None)})
+    error_free: frozenset[type] = frozenset({int, bool, Decimal, type(None)})
     if not _SURROGATE_ESCAPE.search(decoded):
-        faultless |= {str}
-    faults = () if type(value) in faultless else _find_faults(value, faultless, level=1)
-    return value, [FieldError(*fault) for fault in islice(faults, ERRORS_SOUGHT)]
+        error_free |= {str}
+    errors = () if type(value) in error_free else _find_errors(value, error_free, level=1)
+    return value, [FieldError(*error) for error in islice(errors, ERRORS_SOUGHT)]
 
 
 def encode(value: JSON) -> str:
@@ -150,14 +150,14 @@ def _parse_number(text: str) -> int | Decimal:
 
 
 @functools.lru_cache
-def _bad_number(fault: str) -> _BadNumber:
+def _bad_number(error: str) -> _BadNumber:
     """Return the one object for an error, since a document may hold a great many of them."""
     number = _BadNumber()
-    number.fault = fault
+    number.error = error
     return number
 
 
-def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> Iterator[Fault]:
+def _find_errors(value: JSON, error_free: frozenset[type], level: int) -> Iterator[RelativeError]:
     """Yield the errors of a value whose type can have errors, one by one: a document may have more
     of them than memory can hold.
 
@@ -165,7 +165,7 @@ def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> Iterato
     pointer is built from its end, on the way back from an error.
     """
     if isinstance(value, _BadNumber):
-        yield "", value.fault
+        yield "", value.error
     elif isinstance(value, str):
         if _SURROGATE.search(value):
             yield "", "a lone surrogate, which is not Unicode text"
@@ -173,15 +173,15 @@ def _find_faults(value: JSON, faultless: frozenset[type], level: int) -> Iterato
         yield "", f"nested deeper than the {_MAX_LEVEL} levels that can be recorded"
     else:
         if isinstance(value, dict):
-            yield from _find_name_faults(value, faultless)
+            yield from _find_name_errors(value, error_free)
         members: Iterable[tuple[str | int, JSON]] = value.items() if isinstance(value, dict) else enumerate(value)
         for token, member in members:
-            if type(member) not in faultless:
-                for rest, text in _find_faults(member, faultless, level + 1):
+            if type(member) not in error_free:
+                for rest, text in _find_errors(member, error_free, level + 1):
                     yield pointer(token, rest), text
 
 
-def _find_name_faults(value: dict[str, JSON], faultless: frozenset[type]) -> Iterator[Fault]:
+def _find_name_errors(value: dict[str, JSON], error_free: frozenset[type]) -> Iterator[RelativeError]:
     if isinstance(value, _Repetitive):
         for name in value.repeated:
             yield pointer(name), "the name occurs more than once in its object"
@@ -190,5 +190,5 @@ def _find_name_faults(value: dict[str, JSON], faultless: frozenset[type]) -> Ite
     for name in value:
         if len(name) * 4 > _MAX_NAME_BYTES and len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES:
             yield pointer(name), f"a name of more than {_MAX_NAME_BYTES} bytes, which DynamoDB cannot keep"
-        if str not in faultless and _SURROGATE.search(name):
+        if str not in error_free and _SURROGATE.search(name):
             yield pointer(name), "the name has a lone surrogate, which is not Unicode text"

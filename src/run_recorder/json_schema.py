@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from run_recorder.domain import JSON
-from run_recorder.json_document import ERRORS_SOUGHT, Fault, pointer
+from run_recorder.json_document import ERRORS_SOUGHT, RelativeError, pointer
 
 Schema = Mapping[str, Any]
 
@@ -34,95 +34,95 @@ _TYPES: dict[str, Callable[[JSON], bool]] = {
 _TYPE_NAMES = {"string": "a string", "object": "an object", "array": "an array", "integer": "an integer"}
 
 
-def find_faults(schema: Schema, value: JSON) -> list[Fault]:
+def find_errors(schema: Schema, value: JSON) -> list[RelativeError]:
     """Return at most `ERRORS_SOUGHT` errors of a value: the place, as a pointer relative to it, and the message."""
-    faults = (fault for keyword, argument in schema.items() for fault in _KEYWORDS[keyword](argument, value))
-    return list(islice(faults, ERRORS_SOUGHT))
+    errors = (error for keyword, argument in schema.items() for error in _KEYWORDS[keyword](argument, value))
+    return list(islice(errors, ERRORS_SOUGHT))
 
 
-def _fault(message: str) -> list[Fault]:
+def _error(message: str) -> list[RelativeError]:
     return [("", message)]
 
 
-def _type(name: str, value: JSON) -> Iterable[Fault]:
+def _type(name: str, value: JSON) -> Iterable[RelativeError]:
     found = next(kind for kind, matches in _TYPES.items() if matches(value))
     expected = _TYPE_NAMES[name]
-    return () if found == expected else _fault(f"expected {expected}, found {found}")
+    return () if found == expected else _error(f"expected {expected}, found {found}")
 
 
-def _const(expected: JSON, value: JSON) -> Iterable[Fault]:
-    return () if value == expected else _fault(f"expected {expected}")
+def _const(expected: JSON, value: JSON) -> Iterable[RelativeError]:
+    return () if value == expected else _error(f"expected {expected}")
 
 
-def _minimum(limit: int, value: JSON) -> Iterable[Fault]:
+def _minimum(limit: int, value: JSON) -> Iterable[RelativeError]:
     is_less = isinstance(value, int | Decimal) and value < limit
-    return _fault(f"expected at least {limit}") if is_less else ()
+    return _error(f"expected at least {limit}") if is_less else ()
 
 
-def _min_length(limit: int, value: JSON) -> Iterable[Fault]:
+def _min_length(limit: int, value: JSON) -> Iterable[RelativeError]:
     is_short = isinstance(value, str) and len(value) < limit
-    return _fault(f"expected at least {limit} character") if is_short else ()
+    return _error(f"expected at least {limit} character") if is_short else ()
 
 
-def _max_length(limit: int, value: JSON) -> Iterable[Fault]:
+def _max_length(limit: int, value: JSON) -> Iterable[RelativeError]:
     is_long = isinstance(value, str) and len(value) > limit
-    return _fault(f"expected at most {limit} characters, found {len(value)}") if is_long else ()
+    return _error(f"expected at most {limit} characters, found {len(value)}") if is_long else ()
 
 
-def _pattern(expression: str, value: JSON) -> Iterable[Fault]:
+def _pattern(expression: str, value: JSON) -> Iterable[RelativeError]:
     # "$" of ECMA-262, which JSON Schema uses, does not match before a trailing newline.
     is_other = isinstance(value, str) and not re.search(expression.replace("$", r"\Z"), value)
-    return _fault(f"expected text that matches {expression}") if is_other else ()
+    return _error(f"expected text that matches {expression}") if is_other else ()
 
 
-def _format(name: str, value: JSON) -> Iterable[Fault]:
+def _format(name: str, value: JSON) -> Iterable[RelativeError]:
     is_other = isinstance(value, str) and not _FORMATS[name](value)
-    return _fault(f"expected an RFC 3339 {name} such as 2026-11-20T08:30:00Z") if is_other else ()
+    return _error(f"expected an RFC 3339 {name} such as 2026-11-20T08:30:00Z") if is_other else ()
 
 
-def _not(schema: Schema, value: JSON) -> Iterable[Fault]:
-    return () if find_faults(schema, value) else _fault(f"must not have {schema['description']}")
+def _not(schema: Schema, value: JSON) -> Iterable[RelativeError]:
+    return () if find_errors(schema, value) else _error(f"must not have {schema['description']}")
 
 
-def _required(names: list[str], value: JSON) -> Iterable[Fault]:
+def _required(names: list[str], value: JSON) -> Iterable[RelativeError]:
     missing = [name for name in names if name not in value] if isinstance(value, dict) else []
     return [(pointer(name), "required, but missing") for name in missing]
 
 
-def _properties(schemas: Mapping[str, Schema], value: JSON) -> Iterable[Fault]:
+def _properties(schemas: Mapping[str, Schema], value: JSON) -> Iterable[RelativeError]:
     present = schemas.keys() & value.keys() if isinstance(value, dict) else ()
     return _inside((name, schemas[name], value[name]) for name in schemas if name in present)
 
 
-def _additional_properties(schema: Schema, value: JSON) -> Iterable[Fault]:
+def _additional_properties(schema: Schema, value: JSON) -> Iterable[RelativeError]:
     members = value.items() if isinstance(value, dict) else ()
     return _inside((name, schema, member) for name, member in members)
 
 
-def _items(schema: Schema, value: JSON) -> Iterable[Fault]:
+def _items(schema: Schema, value: JSON) -> Iterable[RelativeError]:
     members = enumerate(value) if isinstance(value, list) else ()
     return _inside((index, schema, member) for index, member in members)
 
 
-def _max_properties(limit: int, value: JSON) -> Iterable[Fault]:
+def _max_properties(limit: int, value: JSON) -> Iterable[RelativeError]:
     is_large = isinstance(value, dict) and len(value) > limit
-    return _fault(f"expected at most {limit} names, found {len(value)}") if is_large else ()
+    return _error(f"expected at most {limit} names, found {len(value)}") if is_large else ()
 
 
-def _max_items(limit: int, value: JSON) -> Iterable[Fault]:
+def _max_items(limit: int, value: JSON) -> Iterable[RelativeError]:
     is_large = isinstance(value, list) and len(value) > limit
-    return _fault(f"expected at most {limit} items, found {len(value)}") if is_large else ()
+    return _error(f"expected at most {limit} items, found {len(value)}") if is_large else ()
 
 
-def _inside(members: Iterable[tuple[str | int, Schema, JSON]]) -> Iterable[Fault]:
+def _inside(members: Iterable[tuple[str | int, Schema, JSON]]) -> Iterable[RelativeError]:
     return (
         (pointer(token, rest), message)
         for token, schema, member in members
-        for rest, message in find_faults(schema, member)
+        for rest, message in find_errors(schema, member)
     )
 
 
-def _annotation(_text: str, _value: JSON) -> Iterable[Fault]:
+def _annotation(_text: str, _value: JSON) -> Iterable[RelativeError]:
     return ()
 
 
@@ -138,7 +138,7 @@ def _is_date_time(text: str) -> bool:
 
 
 _FORMATS = {"date-time": _is_date_time}
-_KEYWORDS: dict[str, Callable[[Any, JSON], Iterable[Fault]]] = {
+_KEYWORDS: dict[str, Callable[[Any, JSON], Iterable[RelativeError]]] = {
     "$schema": _annotation,
     "title": _annotation,
     "description": _annotation,

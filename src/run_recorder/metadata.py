@@ -12,7 +12,7 @@ from typing import Any
 from run_recorder.domain import JSON, RECORDED_FIELDS, DeclaredFile, Metadata, Model, Run
 from run_recorder.errors import FieldError
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, decode, pointer
-from run_recorder.json_schema import find_faults
+from run_recorder.json_schema import find_errors
 
 MAX_BYTES = 1_048_576
 
@@ -41,7 +41,7 @@ def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldEr
         InvalidMetadataError: the body is not UTF-8 or not JSON; there are no fields.
     """
     document, errors = decode(body)
-    errors += [FieldError(*fault) for fault in find_faults(load_schema(), document)]
+    errors += [FieldError(*error) for error in find_errors(load_schema(), document)]
     if run and isinstance(document, dict):
         errors += _compare_ids(document, run)
     if not isinstance(document, dict) or len(errors) > MAX_ERRORS:
@@ -58,20 +58,20 @@ def _compare_ids(document: Mapping[str, JSON], run: Run) -> list[FieldError]:
     ]
 
 
-def _from_document(document: Mapping[str, JSON], faulty: set[str]) -> Metadata:
-    faulty_fields = {path.split("/")[1] for path in faulty}
-    fields = {name: value for name, value in document.items() if name not in faulty_fields}
+def _from_document(document: Mapping[str, JSON], paths_in_error: set[str]) -> Metadata:
+    fields_in_error = {path.split("/")[1] for path in paths_in_error}
+    fields = {name: value for name, value in document.items() if name not in fields_in_error}
     model = fields.get("model")
     return Metadata(
         **{name: fields.get(name) for name in RECORDED_FIELDS},
         model=Model(model["name"], model.get("version")) if model else None,
         parameters=fields.get("parameters", {}),
-        files=() if "/files" in faulty else tuple(_declared_files(document.get("files", ()), faulty)),
+        files=() if "/files" in paths_in_error else tuple(_declared_files(document.get("files", ()), paths_in_error)),
     )
 
 
-def _declared_files(files: Iterable[JSON], faulty: set[str]) -> Iterator[DeclaredFile]:
-    faulty_files = {"/".join(path.split("/")[:3]) for path in faulty}
+def _declared_files(files: Iterable[JSON], paths_in_error: set[str]) -> Iterator[DeclaredFile]:
+    files_in_error = {"/".join(path.split("/")[:3]) for path in paths_in_error}
     for index, file in enumerate(files):
-        if f"/files/{index}" not in faulty_files:
+        if f"/files/{index}" not in files_in_error:
             yield DeclaredFile(index, file["path"], file.get("size"))

@@ -28,7 +28,7 @@ _GONE_STATUSES = frozenset({"404", "405"})
 
 # botocore lets through what urllib3 raises while the body of an error is read, and what TLS
 # raises in any body that is streamed.
-_FAULTS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
+_CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class S3:
         try:
             response = self.client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
             return _to_stored_object(_check(response, "ContentLength", "ETag", "LastModified"), None)
-        except _FAULTS as error:
+        except _CALL_ERRORS as error:
             # The answer to HEAD has no body, and so no code but the status.
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_STATUSES:
                 return None
@@ -177,7 +177,7 @@ class S3:
             # As a context manager, the stream would skip its check of the length.
             with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if response["ContentLength"] <= max_bytes else None
-        except _FAULTS as error:
+        except _CALL_ERRORS as error:
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_CODES:
                 return None
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
@@ -192,7 +192,7 @@ def _failing_as(call: str) -> Iterator[None]:
     """Raise all that a call may fail with as `AWSCallError`."""
     try:
         yield
-    except _FAULTS as error:
+    except _CALL_ERRORS as error:
         raise AWSCallError(f"{call} failed: {error}") from error
 
 

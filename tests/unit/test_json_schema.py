@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from run_recorder.json_document import decode
-from run_recorder.json_schema import find_faults
+from run_recorder.json_schema import find_errors
 from run_recorder.metadata import load_schema
 
 VALID: dict[str, Any] = {
@@ -43,7 +43,7 @@ def reference() -> Any:
 
 def accepts(document: Any) -> bool:
     value, _ = decode(json.dumps(document))
-    return not find_faults(load_schema(), value)
+    return not find_errors(load_schema(), value)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -62,7 +62,7 @@ def replace(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-def test_valid_document_has_no_fault() -> None:
+def test_valid_document_has_no_error() -> None:
     assert accepts(VALID)
     assert accepts({})
 
@@ -80,7 +80,7 @@ def test_every_value_in_every_place_is_judged_as_by_the_reference(path: tuple[An
     assert judged[True]
 
 
-def test_several_faults_at_once_are_all_found() -> None:
+def test_several_errors_at_once_are_all_found() -> None:
     random.seed(0)
     for _ in range(300):
         document = VALID
@@ -89,7 +89,7 @@ def test_several_faults_at_once_are_all_found() -> None:
         for path, value in zip(paths, values, strict=True):
             document = replace(document, path, value)
         value, _ = decode(json.dumps(document))
-        found = {pointer.split("/")[1] for pointer, _ in find_faults(load_schema(), value)}
+        found = {pointer.split("/")[1] for pointer, _ in find_errors(load_schema(), value)}
         expected = {path[0] for path, value in zip(paths, values, strict=True) if not accepts({path[0]: value})}
         assert found == expected
 
@@ -111,22 +111,22 @@ def test_several_faults_at_once_are_all_found() -> None:
         ({"maxProperties": 1}, '{"a": 1, "b": 2}', "expected at most 1 names, found 2"),
     ],
 )
-def test_fault_says_what_is_expected(schema: dict[str, Any], text: str, message: str) -> None:
-    assert find_faults(schema, decode(text)[0]) == [("", message)]
+def test_error_message_states_the_expected_value(schema: dict[str, Any], text: str, message: str) -> None:
+    assert find_errors(schema, decode(text)[0]) == [("", message)]
 
 
 @pytest.mark.parametrize("value", ["0" * 64 + "\n", "\n" + "0" * 64])
 def test_dollar_is_the_very_end(value: str) -> None:
     """As in ECMA-262; Python's ``$`` would let a last newline pass."""
     schema = load_schema()["properties"]["files"]["items"]["properties"]["sha256"]
-    assert find_faults(schema, "0" * 64) == []
-    assert find_faults(schema, value) == [("", "expected text that matches ^[0-9A-Fa-f]{64}$")]
+    assert find_errors(schema, "0" * 64) == []
+    assert find_errors(schema, value) == [("", "expected text that matches ^[0-9A-Fa-f]{64}$")]
 
 
 @pytest.mark.parametrize("schema", [{"enum": [1]}, {"type": "number"}, {"format": "email"}])
 def test_schema_beyond_the_supported_part_is_never_skipped(schema: dict[str, Any]) -> None:
     with pytest.raises(KeyError):
-        find_faults(schema, "a")
+        find_errors(schema, "a")
 
 
 def test_schema_is_valid_json_schema(reference: Any) -> None:
