@@ -11,7 +11,7 @@ from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
 from run_recorder.ordered_writes import replace_record, replace_source
 from run_recorder.record_state import RecordState
 from run_recorder.runs import RunTable
-from run_recorder.s3 import StoredObject
+from run_recorder.s3_objects import StoredObject
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
 from run_recorder.waiting import Look

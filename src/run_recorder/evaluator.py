@@ -12,7 +12,8 @@ from run_recorder.files import find_missing_files
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS, encode
 from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.metadata import MAX_BYTES, parse_metadata
-from run_recorder.s3 import S3, StoredObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import StoredObject
 from run_recorder.verdict import Evaluation
 from run_recorder.waiting import Wait
 

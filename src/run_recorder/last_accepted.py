@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from run_recorder.domain import ObjectVersion, Run
 from run_recorder.evaluator import Evaluator
-from run_recorder.s3 import StoredObject
+from run_recorder.s3_objects import StoredObject
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import Evaluation
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -15,6 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from run_recorder.domain import ObjectVersion
 from run_recorder.errors import AWSCallError
+from run_recorder.s3_objects import ListedObject, ListedPage, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,51 +28,6 @@ _GONE_STATUSES = frozenset({"404", "405"})
 # botocore lets through what urllib3 raises while the body of an error is read, and what TLS
 # raises in any body that is streamed.
 _CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """An object of a listing; ``size`` in bytes."""
-
-    key: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListedPage:
-    """The objects of one LIST request; ``is_truncated`` if more follow."""
-
-    objects: tuple[ListedObject, ...]
-    is_truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object that is there.
-
-    Attributes:
-        version_id: None for the version ``null``, the only one in a bucket without versions.
-        etag: entity tag, without quotes.
-        last_modified: when S3 took it (for a multipart upload: when that was started), UTC.
-        size: in bytes.
-        body: its contents; None if they were not asked for, or are larger than was asked for.
-    """
-
-    version_id: str | None
-    etag: str
-    last_modified: datetime
-    size: int
-    body: bytes | None
-
-    @property
-    def version(self) -> ObjectVersion:
-        """The identity of this version."""
-        return ObjectVersion(self.version_id, self.etag)
-
-    @property
-    def uploaded_at(self) -> str:
-        """``last_modified`` as a record states it: ``2026-11-20T08:30:00Z``."""
-        return self.last_modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class S3:

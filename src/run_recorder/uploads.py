@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from run_recorder.domain import ObjectVersion
 from run_recorder.metadata import MAX_BYTES
-from run_recorder.s3 import S3, StoredObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import StoredObject
 
 
 class Uploads:

@@ -7,7 +7,8 @@ from moto import mock_aws
 
 from run_recorder.domain import ObjectVersion
 from run_recorder.errors import AWSCallError
-from run_recorder.s3 import S3, ListedObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import ListedObject
 
 BUCKET = "a-bucket"
 

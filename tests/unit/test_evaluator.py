@@ -10,7 +10,8 @@ import pytest
 from run_recorder.config import build_model_config, load_settings
 from run_recorder.domain import ObjectVersion
 from run_recorder.evaluator import Evaluator
-from run_recorder.s3 import S3, StoredObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import StoredObject
 from run_recorder.verdict import Evaluation
 from run_recorder.waiting import Wait
 from tests.support.documents import document

@@ -16,7 +16,8 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
 from run_recorder.domain import ObjectVersion
 from run_recorder.errors import AWSCallError
-from run_recorder.s3 import S3, ListedObject, ListedPage, StoredObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import ListedObject, ListedPage, StoredObject
 from tests.support.names import UPLOADED_AT
 
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://s3.example")

@@ -12,7 +12,8 @@ from run_recorder.metadata import MAX_BYTES, parse_metadata
 from run_recorder.record_state import RecordState
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
-from run_recorder.s3 import S3, StoredObject
+from run_recorder.s3 import S3
+from run_recorder.s3_objects import StoredObject
 
 # FilesWaitSeconds is a day at most, and a message is handled again within 15 minutes.
 _LONGEST_WAIT = timedelta(hours=25)
