@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 
 from run_recorder.domain import ObjectEvent
 from run_recorder.errors import UnknownEventError
-from run_recorder.keys import parse_key, parse_sequencer
+from run_recorder.object_events import describe_shape, make_object_event, parse_eventbridge, parse_notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def parse_tasks(event: object) -> list[WorkItem]:
     match event:
         case {"invocationSchemaVersion": "1.0" | "2.0", "invocationId": str(), "tasks": [*tasks]}:
             return [_parse_task(task) for task in tasks]
-    raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {_shape_of(event)}")
+    raise UnknownEventError(f"not an S3 Batch Operations event of schema 1.0 or 2.0: {describe_shape(event)}")
 
 
 def parse_object_events(event: object) -> list[ObjectEvent]:
@@ -82,8 +82,8 @@ def parse_object_events(event: object) -> list[ObjectEvent]:
         case {"Records": [{"EventSource": "aws:sns"}, *_] as records}:
             return [object_event for record in records for object_event in _parse_sns_record(record)]
         case {"source": "aws.s3"}:
-            return [_parse_eventbridge(event)]
-    return _parse_notification(event)
+            return [parse_eventbridge(event)]
+    return parse_notification(event)
 
 
 def _parse_message(record: object, *, can_wait: bool) -> WorkItem:
@@ -96,7 +96,7 @@ def _parse_message(record: object, *, can_wait: bool) -> WorkItem:
                 return WorkItem(message_id, events, str(body), log_fields=log_fields)
             except UnknownEventError as error:
                 return WorkItem(message_id, error=error, log_fields=log_fields)
-    raise UnknownEventError(f"not an SQS record with a messageId: {_shape_of(record)}")
+    raise UnknownEventError(f"not an SQS record with a messageId: {describe_shape(record)}")
 
 
 def _parse_task(task: object) -> WorkItem:
@@ -105,7 +105,7 @@ def _parse_task(task: object) -> WorkItem:
             {"taskId": str(task_id), "s3Key": str(key), "s3Bucket": str(bucket), **rest}  # schema 2.0
             | {"taskId": str(task_id), "s3Key": str(key), "s3BucketArn": str(bucket), **rest}  # schema 1.0
         ):
-            object_event = _object_event(
+            object_event = make_object_event(
                 bucket.rpartition(":")[2],
                 unquote_plus(key),
                 created=True,
@@ -115,9 +115,9 @@ def _parse_task(task: object) -> WorkItem:
             )
             return WorkItem(task_id, (object_event,), log_fields={"task_id": task_id})
         case {"taskId": str(task_id)}:
-            error = UnknownEventError(f"a task that names no object: {_shape_of(task)}")
+            error = UnknownEventError(f"a task that names no object: {describe_shape(task)}")
             return WorkItem(task_id, error=error, log_fields={"task_id": task_id})
-    raise UnknownEventError(f"not a task with a taskId: {_shape_of(task)}")
+    raise UnknownEventError(f"not a task with a taskId: {describe_shape(task)}")
 
 
 def _receive_count(attributes: object) -> dict[str, str | int]:
@@ -132,97 +132,23 @@ def _parse_body(body: object) -> list[ObjectEvent]:
     event = _load(body, "the message body")
     match event:
         case {"Type": "Notification", "Message": message}:
-            return _parse_notification(_load(message, "the SNS message"))
+            return parse_notification(_load(message, "the SNS message"))
         case {"source": "aws.s3"}:
-            return [_parse_eventbridge(event)]
-    return _parse_notification(event)
+            return [parse_eventbridge(event)]
+    return parse_notification(event)
 
 
 def _parse_sns_record(record: object) -> list[ObjectEvent]:
     match record:
         case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
-            return _parse_notification(_load(message, "the SNS message"))
-    raise UnknownEventError(f"not a record of SNS: {_shape_of(record)}")
-
-
-def _parse_notification(event: object) -> list[ObjectEvent]:
-    match event:
-        case {"Records": [_, *_] as records}:
-            return [_parse_s3_record(record) for record in records]
-        case {"Service": "Amazon S3", "Event": "s3:TestEvent"}:
-            return []
-    raise UnknownEventError(f"not an S3 notification: {_shape_of(event)}")
-
-
-def _parse_s3_record(record: object) -> ObjectEvent:
-    match record:
-        case {
-            "eventSource": "aws:s3",
-            "eventName": str(name),
-            "s3": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
-            **rest,
-        } if str(rest.get("eventVersion", "2.1")).startswith("2."):
-            return _object_event(
-                bucket,
-                unquote_plus(key),
-                # S3 leaves the "s3:" out; emulators such as MinIO do not.
-                created=name.removeprefix("s3:").startswith("ObjectCreated:"),
-                version_id=s3_object.get("versionId"),
-                etag=s3_object.get("eTag"),
-                sequencer=s3_object.get("sequencer"),
-            )
-    raise UnknownEventError(f"not an S3 record of event version 2.x: {_shape_of(record)}")
-
-
-def _parse_eventbridge(event: object) -> ObjectEvent:
-    match event:
-        case {
-            "source": "aws.s3",
-            "detail-type": str(name),
-            "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)} as s3_object},
-        }:
-            return _object_event(
-                bucket,
-                key,
-                created=name == "Object Created",
-                version_id=s3_object.get("version-id"),
-                etag=s3_object.get("etag"),
-                sequencer=s3_object.get("sequencer"),
-            )
-    raise UnknownEventError(f"not an S3 event of EventBridge: {_shape_of(event)}")
-
-
-def _object_event(
-    bucket: str, key: str, *, created: bool, version_id: object, etag: object, sequencer: object
-) -> ObjectEvent:
-    object_event = ObjectEvent(
-        bucket=bucket,
-        key=key,
-        run=parse_key(key),
-        created=created,
-        version_id=version_id if isinstance(version_id, str) and version_id not in ("", "null") else None,
-        etag=etag.strip('"') if isinstance(etag, str) and etag else None,
-        sequencer=parse_sequencer(sequencer),
-    )
-    try:  # JSON can escape a lone surrogate, which neither S3 nor the log accepts
-        f"{object_event.bucket}{object_event.key}{object_event.version_id}".encode()
-    except UnicodeEncodeError as error:
-        raise UnknownEventError("a bucket, key or version that is not Unicode text") from error
-    return object_event
+            return parse_notification(_load(message, "the SNS message"))
+    raise UnknownEventError(f"not a record of SNS: {describe_shape(record)}")
 
 
 def _load(text: object, what: str) -> object:
     if not isinstance(text, str):
-        raise UnknownEventError(f"{what} is not text: {_shape_of(text)}")
+        raise UnknownEventError(f"{what} is not text: {describe_shape(text)}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UnknownEventError(f"{what} is not JSON: {type(error).__name__}") from error
-
-
-def _shape_of(event: object) -> str:
-    """Return the shape of an event, which helps to find its sender; never its contents."""
-    if isinstance(event, Mapping):
-        names = ", ".join(repr(str(name)[:40]) for name in list(event)[:10])
-        return f"an object with the names {names}" if names else "an empty object"
-    return f"a {type(event).__name__}"
