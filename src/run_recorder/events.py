@@ -17,7 +17,9 @@ from urllib.parse import unquote_plus
 
 from run_recorder.domain import ObjectEvent
 from run_recorder.errors import UnknownEventError
-from run_recorder.object_events import describe_shape, make_object_event, parse_eventbridge, parse_notification
+from run_recorder.object_events import describe_shape, make_object_event, parse_notification, parse_s3_event
+
+_SQS_BODY, _SNS_MESSAGE = "the message body", "the SNS message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,7 @@ def parse_object_events(event: object) -> list[ObjectEvent]:
     match event:
         case {"Records": [{"EventSource": "aws:sns"}, *_] as records}:
             return [object_event for record in records for object_event in _parse_sns_record(record)]
-        case {"source": "aws.s3"}:
-            return [parse_eventbridge(event)]
-    return parse_notification(event)
+    return parse_s3_event(event)
 
 
 def _parse_message(record: object, *, can_wait: bool) -> WorkItem:
@@ -92,7 +92,7 @@ def _parse_message(record: object, *, can_wait: bool) -> WorkItem:
             body = rest.get("body")
             log_fields: dict[str, str | int] = {"message_id": message_id, **_receive_count(rest.get("attributes"))}
             try:
-                events = tuple(replace(event, can_wait=can_wait) for event in _parse_body(body))
+                events = tuple(replace(event, can_wait=can_wait) for event in _unwrap(body, _SQS_BODY))
                 return WorkItem(message_id, events, str(body), log_fields=log_fields)
             except UnknownEventError as error:
                 return WorkItem(message_id, error=error, log_fields=log_fields)
@@ -128,27 +128,32 @@ def _receive_count(attributes: object) -> dict[str, str | int]:
     return {}
 
 
-def _parse_body(body: object) -> list[ObjectEvent]:
-    event = _load(body, "the message body")
-    match event:
-        case {"Type": "Notification", "Message": message}:
-            return parse_notification(_load(message, "the SNS message"))
-        case {"source": "aws.s3"}:
-            return [parse_eventbridge(event)]
-    return parse_notification(event)
-
-
 def _parse_sns_record(record: object) -> list[ObjectEvent]:
     match record:
         case {"EventSource": "aws:sns", "Sns": {"Message": message}}:
-            return parse_notification(_load(message, "the SNS message"))
+            return _unwrap(message, _SNS_MESSAGE)
     raise UnknownEventError(f"not a record of SNS: {describe_shape(record)}")
 
 
-def _load(text: object, what: str) -> object:
+def _unwrap(text: object, envelope: str) -> list[ObjectEvent]:
+    """Return the object events in the text of an envelope, and in the envelope that it may enclose.
+
+    An SNS message is an S3 notification. The body of an SQS message is an S3 notification, an event of
+    EventBridge, or an SNS notification.
+    """
+    event = _load(text, envelope)
+    if envelope == _SNS_MESSAGE:
+        return parse_notification(event)
+    match event:
+        case {"Type": "Notification", "Message": message}:
+            return _unwrap(message, _SNS_MESSAGE)
+    return parse_s3_event(event)
+
+
+def _load(text: object, envelope: str) -> object:
     if not isinstance(text, str):
-        raise UnknownEventError(f"{what} is not text: {describe_shape(text)}")
+        raise UnknownEventError(f"{envelope} is not text: {describe_shape(text)}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnknownEventError(f"{what} is not JSON: {type(error).__name__}") from error
+        raise UnknownEventError(f"{envelope} is not JSON: {type(error).__name__}") from error

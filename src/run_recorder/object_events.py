@@ -12,11 +12,23 @@ from run_recorder.errors import UnknownEventError
 from run_recorder.keys import parse_key, parse_sequencer
 
 
+def parse_s3_event(event: object) -> list[ObjectEvent]:
+    """Return the object events of an S3 notification or of an event that S3 sends to EventBridge.
+
+    Raises:
+        UnknownEventError: the event, or one record of it, has neither format.
+    """
+    match event:
+        case {"source": "aws.s3"}:
+            return [_parse_eventbridge(event)]
+    return parse_notification(event)
+
+
 def parse_notification(event: object) -> list[ObjectEvent]:
     """Return the object events of an S3 notification; none for S3's test event.
 
     Raises:
-        UnknownEventError: the event, or one record of it, is none of these.
+        UnknownEventError: the event, or one record of it, has another format.
     """
     match event:
         case {"Records": [_, *_] as records}:
@@ -46,12 +58,7 @@ def _parse_s3_record(record: object) -> ObjectEvent:
     raise UnknownEventError(f"not an S3 record of event version 2.x: {describe_shape(record)}")
 
 
-def parse_eventbridge(event: object) -> ObjectEvent:
-    """Return the object event of an event that S3 sends to EventBridge.
-
-    Raises:
-        UnknownEventError: the event is not such an event.
-    """
+def _parse_eventbridge(event: object) -> ObjectEvent:
     match event:
         case {
             "source": "aws.s3",
