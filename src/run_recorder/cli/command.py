@@ -7,21 +7,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import click
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
+from run_recorder.cli.hints import explain
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
@@ -45,27 +33,6 @@ class ExitCode(enum.IntEnum):
         member._value_ = code
         member.meaning = meaning
         return member
-
-
-_SIGN_IN = "sign in, for example with `aws sso login`, and name the profile with --profile or AWS_PROFILE"
-_HINTS: dict[type[Exception], str] = {
-    NoCredentialsError: _SIGN_IN,
-    PartialCredentialsError: _SIGN_IN,
-    SSOError: _SIGN_IN,
-    TokenRetrievalError: _SIGN_IN,
-    ProfileNotFound: "`aws configure list-profiles` lists the profiles",
-    NoRegionError: "name it with --region or AWS_REGION",
-    BotoConnectionError: "check --region and --endpoint-url",
-    HTTPClientError: "check --region and --endpoint-url",
-}
-_HINTS_BY_CODE = {
-    **dict.fromkeys(
-        ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"), _SIGN_IN
-    ),
-    **dict.fromkeys(
-        ("403", "AccessDenied", "AccessDeniedException"), "docs/command-line.md lists the permissions of each command"
-    ),
-}
 
 
 class AWSFailure(click.ClickException):
@@ -102,20 +69,10 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except (RunRecorderError, ClientError, BotoCoreError) as error:
-            raise AWSFailure(_explain(error)) from error
+            raise AWSFailure(explain(error)) from error
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
-
-
-def _explain(error: Exception) -> str:
-    cause = error.__cause__ or error
-    if isinstance(cause, ClientError):
-        hint = _HINTS_BY_CODE.get(cause.response["Error"]["Code"], "")
-    else:
-        hint = next((hint for kind, hint in _HINTS.items() if isinstance(cause, kind)), "")
-    text = " ".join(str(error).split())
-    return f"{text.removesuffix('.')}: {hint}" if hint else text
 
 
 def parse_run(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:

@@ -1,6 +1,5 @@
 """`dead-letters`: the messages in the dead-letter queue, the reason of each, and the way back into the queue."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -17,28 +16,12 @@ from run_recorder.cli.command import (
     stack_options,
     yes_option,
 )
-from run_recorder.cli.comparison import Comparison, State
-from run_recorder.cli.concurrency import map_in_order
-from run_recorder.cli.dead_letter_queue import DeadLetterQueue, Message
+from run_recorder.cli.dead_letter_queue import DeadLetterQueue
+from run_recorder.cli.dead_letter_reports import describe_messages
 from run_recorder.cli.output import echo_json, printable
 from run_recorder.cli.stack import Stack
-from run_recorder.domain import JSON, ObjectEvent
-from run_recorder.errors import UploadFailedError
-from run_recorder.events import parse_messages
 
-_NOTHING_TO_RECORD = "AWS failed, and metadata.json is no longer there: put back, it is ignored"
-_REASONS = {
-    State.CURRENT: "AWS failed, but the upload is recorded now: put back, it changes nothing",
-    State.MISSING: "AWS failed, and there is no record yet: put it back",
-    State.OUTDATED: "AWS failed, and the record shows another upload: put it back",
-    State.UNSETTLED: "AWS failed, and listed files were missing: put it back to look for them again",
-    State.ORPHANED: _NOTHING_TO_RECORD,
-    State.INCOMPLETE: _NOTHING_TO_RECORD,
-}
 _LOG_QUERY = 'filter outcome = "failed" | display @timestamp, key, message_id, reason | sort @timestamp desc'
-
-Report = dict[str, JSON]
-"""A message: its id, times, keys, and the reasons why it failed."""
 
 _limit_option = click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(min=1), help="The most messages to receive."
@@ -68,7 +51,7 @@ def list_messages(context: click.Context, stack: Stack, *, limit: int, as_json: 
     """
     queue = _queue(stack)
     total = queue.count()
-    reports = _describe_all(queue.peek(limit), stack)
+    reports = describe_messages(queue.peek(limit), stack)
     for report in reports:
         echo_json(report) if as_json else _print(report)
     left = max(total, len(reports))  # SQS counts with some delay
@@ -129,7 +112,7 @@ def discard(
     if not found:
         context.exit(ExitCode.ATTENTION)
     if not as_json:
-        for report in _describe_all(found, stack):
+        for report in describe_messages(found, stack):
             _print(report)
     if not confirm(f"Delete {len(found):,} messages for good?", yes=yes):
         context.exit(ExitCode.ATTENTION)
@@ -144,41 +127,6 @@ def discard(
 
 def _queue(stack: Stack) -> DeadLetterQueue:
     return DeadLetterQueue(stack.client("sqs"), stack.output("DeadLetterQueue"))
-
-
-def _describe_all(messages: list[Message], stack: Stack) -> list[Report]:
-    comparison = Comparison(stack.bucket, stack.s3, stack.table)
-    return [report for _, report in map_in_order(lambda message: _report(message, comparison, stack), messages)]
-
-
-def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
-    record = {"eventSource": "aws:sqs", "messageId": message["MessageId"], "body": message["Body"]}
-    (item,) = parse_messages({"Records": [record]})
-    attributes = message.get("MessageAttributes", {})
-    if item.error:
-        reasons = {f"{item.error}: no upload can come of the message, discard it"}
-    elif "ERROR_CODE" in attributes:  # set by EventBridge, on what it could not deliver to the queue
-        texts = [attributes[name]["StringValue"] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in attributes]
-        reasons = {f"EventBridge could not deliver it ({': '.join(texts)}): put it back"}
-    else:
-        reasons = {_explain(object_event, comparison, stack.bucket) for object_event in item.object_events}
-    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-    return {
-        "message_id": message["MessageId"],
-        "sent_at": sent.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "received": int(message["Attributes"]["ApproximateReceiveCount"]),
-        "keys": [object_event.key for object_event in item.object_events],
-        "reasons": sorted(reasons),
-    }
-
-
-def _explain(object_event: ObjectEvent, comparison: Comparison, bucket: str) -> str:
-    if object_event.run is None or object_event.bucket != bucket or not object_event.created:
-        return f"not the upload of a run's metadata.json to {bucket}: put back, it is ignored"
-    try:
-        return _REASONS[comparison.look(object_event.run).state]
-    except UploadFailedError as error:
-        return f"AWS still fails: {error}"
 
 
 def _print(report: dict[str, Any]) -> None:
