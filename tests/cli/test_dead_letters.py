@@ -186,6 +186,8 @@ def test_unknown_message_to_discard_is_reported(send: Callable[..., str]) -> Non
     result = dead_letters("discard", "--yes", "nobody")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "not among the 100 messages that were received at most: nobody\n"
+    result = dead_letters("discard", "--yes", "--limit", "1", "nobody")
+    assert result.stderr == "not among the 1 message that was received at most: nobody\n"
     result = dead_letters("discard", "--yes", "--json", "nobody", known)
     assert (result.exit_code, json.loads(result.stdout)) == (1, {"discarded": [known]})
 
@@ -200,16 +202,25 @@ def test_messages_are_moved_and_deleted_only_if_told_so(
     done = answer == "y\n"
     result = run_command("dead-letters", "discard", one, stdin=stdin)
     assert result.exit_code == (0 if done else 1)
-    question = "Delete 1 messages for good? [y/N]: " if answer else "nothing was changed; --yes does it"
+    question = "Delete 1 message for good? [y/N]: " if answer else "nothing was changed; --yes does it"
     assert question in result.stderr
     assert len(listed()) == (0 if done else 1)
     if done:
         send("two")
     result = run_command("dead-letters", "redrive", stdin=stdin)
     assert result.exit_code == (0 if done else 1)
-    question = "Put 1 messages back into the queue of uploads? [y/N]: " if answer else "--yes does it"
+    question = "Put 1 message back into the queue of uploads? [y/N]: " if answer else "--yes does it"
     assert question in result.stderr
     assert len(listed()) == (0 if done else 1)
+
+
+def test_question_counts_several_messages_in_the_plural(send: Callable[..., str], mocker: MockerFixture) -> None:
+    mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=True)
+    one, two = send("one"), send("two")
+    assert (
+        "Delete 2 messages for good? [y/N]: " in run_command("dead-letters", "discard", one, two, stdin=b"n\n").stderr
+    )
+    assert "Put 2 messages back into the queue" in run_command("dead-letters", "redrive", stdin=b"n\n").stderr
 
 
 def test_messages_that_were_put_back_are_recorded(

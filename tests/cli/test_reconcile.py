@@ -434,9 +434,9 @@ def test_progress_is_shown_on_standard_error_alone(
     environment.setenv("FORCE_COLOR", "1")
     environment.setenv("TERM", "xterm")
     result = reconcile("progress")
-    assert "1 runs compared" in result.stderr
+    assert "1 run compared" in result.stderr
     assert result.stdout.startswith("1 compared: 1 current")
-    assert "1 runs compared" in reconcile("progress", "--json").stderr
+    assert "1 run compared" in reconcile("progress", "--json").stderr
 
 
 def test_findings_are_printed_above_the_progress_bar_of_their_terminal(

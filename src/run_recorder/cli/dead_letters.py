@@ -18,7 +18,7 @@ from run_recorder.cli.command import (
 )
 from run_recorder.cli.dead_letter_queue import DeadLetterQueue
 from run_recorder.cli.dead_letter_reports import describe_messages
-from run_recorder.cli.output import echo_json, printable
+from run_recorder.cli.output import count, echo_json, printable
 from run_recorder.cli.stack import Stack
 
 _LOG_QUERY = 'filter outcome = "failed" | display @timestamp, key, message_id, reason | sort @timestamp desc'
@@ -82,7 +82,7 @@ def redrive(context: click.Context, stack: Stack, *, rate: int | None, yes: bool
     moved = 0
     if total:
         click.echo(f"{total:,} in the dead-letter queue", err=True)
-        if not confirm(f"Put {total:,} messages back into the queue of uploads?", yes=yes):
+        if not confirm(f"Put {count(total, 'message', 'messages')} back into the queue of uploads?", yes=yes):
             context.exit(ExitCode.ATTENTION)
         moved = _move(queue, stack.output("UploadsQueue"), rate)
     if as_json:
@@ -108,13 +108,14 @@ def discard(
     wanted = set(message_ids)
     found = [message for message in queue.peek(limit) if message["MessageId"] in wanted]
     for unknown in sorted(wanted - {message["MessageId"] for message in found}):
-        click.echo(f"not among the {limit:,} messages that were received at most: {unknown}", err=True)
+        received = count(limit, "message that was", "messages that were")
+        click.echo(f"not among the {received} received at most: {unknown}", err=True)
     if not found:
         context.exit(ExitCode.ATTENTION)
     if not as_json:
         for report in describe_messages(found, stack):
             _print(report)
-    if not confirm(f"Delete {len(found):,} messages for good?", yes=yes):
+    if not confirm(f"Delete {count(len(found), 'message', 'messages')} for good?", yes=yes):
         context.exit(ExitCode.ATTENTION)
     _, deleted = queue.discard(limit, wanted)
     if as_json:

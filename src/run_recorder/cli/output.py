@@ -30,6 +30,11 @@ def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
     console.print(table)
 
 
+def count(number: int, one: str, many: str) -> str:
+    """Return a number with the noun for it, in the singular or the plural: ``1 message``, ``2 messages``."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def printable(text: str) -> str:
     """Return a text of unknown origin, such as a key, in a form that is safe for a terminal."""
     return text if text.isprintable() else repr(text)

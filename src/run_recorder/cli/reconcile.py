@@ -6,7 +6,8 @@ from collections import Counter
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from run_recorder.cli.command import (
     Command,
@@ -17,7 +18,7 @@ from run_recorder.cli.command import (
 )
 from run_recorder.cli.comparison import Comparison, Finding, State
 from run_recorder.cli.concurrency import map_in_order
-from run_recorder.cli.output import echo_json, printable
+from run_recorder.cli.output import count, echo_json, printable
 from run_recorder.cli.records import Records
 from run_recorder.cli.run_locations import find_run_locations
 from run_recorder.cli.stack import Stack
@@ -108,7 +109,7 @@ class _Report:
         # On one terminal with the progress bar, findings are printed above it by its own console.
         self._on_one_terminal = console.is_terminal and sys.stdout.isatty()
         self._progress = Progress(
-            TextColumn("{task.completed:,} runs compared"),
+            _ComparedColumn(),
             BarColumn(pulse_style="cyan"),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
@@ -159,6 +160,13 @@ class _Report:
             self._progress.console.print(line, markup=False, soft_wrap=True)
         else:
             click.echo(line)
+
+
+class _ComparedColumn(ProgressColumn):
+    """The number of runs that are compared."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{count(int(task.completed), 'run', 'runs')} compared")
 
 
 def _name(run: Run) -> str:
