@@ -45,7 +45,20 @@ def make_event(document: str, count: int) -> dict[str, Any]:
 
 
 def _message(run_id: str) -> dict[str, Any]:
-    record = {
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "handle",
+        "body": json.dumps({"Records": [_record(run_id)]}),
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
+        "awsRegion": "us-east-1",
+    }
+
+
+def _record(run_id: str) -> dict[str, Any]:
+    return {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": "us-east-1",
@@ -62,14 +75,4 @@ def _message(run_id: str) -> dict[str, Any]:
                 "sequencer": "0055AED6DCD90281E5",
             },
         },
-    }
-    return {
-        "messageId": str(uuid.uuid4()),
-        "receiptHandle": "handle",
-        "body": json.dumps({"Records": [record]}),
-        "attributes": {"ApproximateReceiveCount": "1"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:uploads",
-        "awsRegion": "us-east-1",
     }

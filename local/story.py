@@ -14,7 +14,16 @@ RUN = "runs/acme/run-0001"
 
 
 def run() -> None:
-    """Show the first record in full, and of each later one what is new."""
+    """Show the first record in full, and the changes of each later one."""
+    recorded = _show_production()
+    show.chapter("Development: another output, and a version may be left open")
+    with local_stack("development") as stack:
+        _upload(stack, b'{"model": {"name": "amplification"}, "parameters": {"threshold": 0.01}}')
+        show.changes({"config": recorded["config"]}, {"config": _deliver(stack)["config"]})
+
+
+def _show_production() -> dict[str, Any]:
+    """Show the uploads of a run in production; return its first record."""
     good = (OBJECTS / RUN / "metadata.json").read_bytes()
     bad = (OBJECTS / "runs/acme/run-0002/metadata.json").read_bytes()
 
@@ -36,11 +45,7 @@ def run() -> None:
         show.chapter("And once more, corrected: the record shows no errors")
         _upload(stack, good)
         show.changes(rejected, _deliver(stack))
-
-    show.chapter("Development: another output, and a version may be left open")
-    with local_stack("development") as stack:
-        _upload(stack, b'{"model": {"name": "amplification"}, "parameters": {"threshold": 0.01}}')
-        show.changes({"config": recorded["config"]}, {"config": _deliver(stack)["config"]})
+    return recorded
 
 
 def _upload(stack: LocalStack, document: bytes) -> None:

@@ -67,19 +67,9 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
     """
     try:
         decoded = text if isinstance(text, str) else text.decode().removeprefix("\ufeff")
-        value = json.loads(
-            decoded,
-            parse_int=_parse_number,
-            parse_float=_parse_number,
-            parse_constant=_parse_constant,
-            object_pairs_hook=_parse_object,
-        )
     except UnicodeDecodeError as error:
         raise _invalid(f"not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from error
-    except json.JSONDecodeError as error:
-        raise _invalid(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except RecursionError as error:
-        raise _invalid(f"nested deeper than the {_MAX_LEVEL} levels that can be recorded") from error
+    value = _parse(decoded)
     error_free: frozenset[type] = frozenset({int, bool, Decimal, type(None)})
     if not _SURROGATE_ESCAPE.search(decoded):
         error_free |= {str}
@@ -103,6 +93,22 @@ def encode(value: JSON) -> str:
 def pointer(token: str | int, rest: str = "") -> str:
     """Return the JSON Pointer (RFC 6901) that starts with this reference token."""
     return "/" + str(token).replace("~", "~0").replace("/", "~1") + rest
+
+
+def _parse(text: str) -> JSON:
+    """Return the value of a JSON document, in which a `_BadNumber` or a `_Repetitive` marks an error."""
+    try:
+        return json.loads(
+            text,
+            parse_int=_parse_number,
+            parse_float=_parse_number,
+            parse_constant=_parse_constant,
+            object_pairs_hook=_parse_object,
+        )
+    except json.JSONDecodeError as error:
+        raise _invalid(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise _invalid(f"nested deeper than the {_MAX_LEVEL} levels that can be recorded") from error
 
 
 def _invalid(message: str) -> InvalidMetadataError:

@@ -68,16 +68,7 @@ def build_job(outputs: Mapping[str, str], organisation_id: str | None = None) ->
         "ClientRequestToken": str(uuid.uuid4()),
         "ConfirmationRequired": False,
         "Description": f"Run Recorder: back-fill of {prefix}",
-        "ManifestGenerator": {
-            "S3JobManifestGenerator": {
-                "SourceBucket": bucket_arn,
-                "ExpectedBucketOwner": account_id,
-                "EnableManifestOutput": False,
-                "Filter": {
-                    "KeyNameConstraint": {"MatchAnyPrefix": [prefix], "MatchAnySuffix": ["/metadata.json"]},
-                },
-            }
-        },
+        "ManifestGenerator": {"S3JobManifestGenerator": _build_manifest_generator(bucket_arn, account_id, prefix)},
         "Operation": {"LambdaInvoke": {"FunctionArn": outputs["BackfillFunction"]}},
         "Priority": 10,
         "Report": {
@@ -89,4 +80,14 @@ def build_job(outputs: Mapping[str, str], organisation_id: str | None = None) ->
             "ReportScope": "AllTasks",
         },
         "RoleArn": outputs["BatchOperationsRole"],
+    }
+
+
+def _build_manifest_generator(bucket_arn: str, account_id: str, prefix: str) -> dict[str, Any]:
+    """Return the generator of a list of all objects with this prefix that are named metadata.json."""
+    return {
+        "SourceBucket": bucket_arn,
+        "ExpectedBucketOwner": account_id,
+        "EnableManifestOutput": False,
+        "Filter": {"KeyNameConstraint": {"MatchAnyPrefix": [prefix], "MatchAnySuffix": ["/metadata.json"]}},
     }

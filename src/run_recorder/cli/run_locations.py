@@ -67,10 +67,15 @@ def find_run_locations(
         after_run = after.run_id if after and prefix == start else ""
         listed = _list_runs(bucket, s3, prefix, after_run)
         recorded = _recorded_runs(records, prefix, after_run)
-        for name, entries in groupby(heapq.merge(listed, recorded, key=itemgetter(0)), key=itemgetter(0)):
-            found = [record for _, record in entries]
-            record = next(filter(None, found), None)
-            yield RunLocation(name + DOCUMENT if name.endswith("/") else name, None in found, record)
+        yield from _merge(listed, recorded)
+
+
+def _merge(listed: Iterator[tuple[str, None]], recorded: Iterator[tuple[str, RecordState]]) -> Iterator[RunLocation]:
+    """Merge two streams that are sorted by their first values, the names; one of a bucket, and one of a table."""
+    for name, group in groupby(heapq.merge(listed, recorded, key=itemgetter(0)), key=itemgetter(0)):
+        found = [record for _, record in group]
+        record = next(filter(None, found), None)
+        yield RunLocation(name + DOCUMENT if name.endswith("/") else name, None in found, record)
 
 
 def _list_organisations(bucket: str, s3: S3, records: Records) -> list[str]:
