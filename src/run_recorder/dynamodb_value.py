@@ -1,4 +1,4 @@
-"""Values as DynamoDB's low-level API spells them, and their size in an item."""
+"""Values in the format of DynamoDB's low-level API, and their size in an item."""
 
 from decimal import Decimal
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from run_recorder.domain import JSON
 from run_recorder.errors import FieldError
 
-# The limit of an item is 400 KiB; the rest holds the latest upload's own attributes and the
-# errors of a later one.
+# An item may have 400 KiB. The difference is for the attributes of the latest upload, and for the errors of a
+# later one.
 _MAX_ACCEPTED_BYTES = 384 * 1024
 
-# Shared, since an item may hold hundreds of thousands of them.
+# Shared between values, because an item may hold hundreds of thousands of them.
 _NULL, _TRUE, _FALSE = {"NULL": True}, {"BOOL": True}, {"BOOL": False}
 _EMPTY_TEXT: dict[str, Any] = {"S": ""}
 _EMPTY_MAP: dict[str, Any] = {"M": {}}
@@ -18,7 +18,10 @@ _EMPTY_LIST: dict[str, Any] = {"L": []}
 
 
 def serialize(value: JSON) -> dict[str, Any]:
-    """Return a value as DynamoDB's low-level API spells it; read-only. Numbers keep every digit."""
+    """Return a value in the format of DynamoDB's low-level API, with every digit of its numbers.
+
+    The result is read-only: its parts may be shared.
+    """
     match value:
         case str():
             return {"S": value} if value else _EMPTY_TEXT
@@ -51,7 +54,7 @@ def measure(value: JSON) -> int:
 
 
 def check_size(accepted: JSON) -> list[FieldError]:
-    """Return the error of attributes that are too large for a record; no error if they fit."""
+    """Return an error if the attributes of an accepted upload are too large for a record; else none."""
     size = measure(accepted)
     if size <= _MAX_ACCEPTED_BYTES:
         return []

@@ -1,10 +1,10 @@
-"""The errors, by the action that each asks of the caller.
+"""The errors, by the action that each requires of the caller.
 
 RunRecorderError
 ├── SettingsError           correct the deployment; no event is handled until then
 ├── UnknownEventError       find the sender: the event is not an S3 event
 ├── InvalidMetadataError    reject the upload; its record lists the errors
-└── UploadFailedError       deliver the event again
+└── UploadFailedError       redeliver the event
     ├── AWSCallError        AWS refused a call or did not answer
     └── ContentionError     other writers changed the record at each attempt
 """
@@ -38,7 +38,7 @@ class FieldError:
 
     @property
     def is_of_a_file(self) -> bool:
-        """Whether the place is that of a declared file which is missing, or has another size."""
+        """Whether the error is about a declared file that is missing or has another size."""
         return _FILE_PATH.fullmatch(self.path) is not None
 
 
@@ -55,15 +55,15 @@ class RunRecorderError(Exception):
 
 
 class SettingsError(RunRecorderError):
-    """Environment variables are missing or wrong; the message names each of them."""
+    """Missing or wrong environment variables; the message names each of them."""
 
 
 class UnknownEventError(RunRecorderError):
-    """The event, or one message in it, has none of the forms in which AWS delivers S3 events."""
+    """An event, or one message in it, that is in no envelope in which AWS delivers S3 events."""
 
 
 class InvalidMetadataError(RunRecorderError):
-    """The document does not follow the format; ``errors`` holds every error that was found."""
+    """A document that does not follow the format; ``errors`` holds every error that was found."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.path or 'document'}: {error.message}" for error in errors))
@@ -71,12 +71,12 @@ class InvalidMetadataError(RunRecorderError):
 
 
 class UploadFailedError(RunRecorderError):
-    """The upload is not recorded yet; its event must be handled again, which is safe."""
+    """An upload that is not recorded yet; its event must be handled again, which is safe."""
 
 
 class AWSCallError(UploadFailedError):
-    """An AWS operation was refused, timed out, or gave an incomplete answer."""
+    """An AWS operation that was refused, timed out, or returned an incomplete response."""
 
 
 class ContentionError(UploadFailedError):
-    """The record was changed by others during each of several attempts to replace it."""
+    """A record that other writers changed during each of several attempts to replace it."""

@@ -1,11 +1,11 @@
-"""The object events in every envelope in which AWS names an object. Pure.
+"""The object events in every envelope in which AWS delivers S3 events. Pure.
 
 The envelope decides how a key is decoded, exactly once: S3 notifications and S3 Batch Operations
 carry keys form-encoded (a space is ``+``), EventBridge carries them raw.
 
-Formats:
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+`run_recorder.object_events` parses the formats of S3 itself. The formats of SQS, SNS and S3 Batch Operations:
+https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html
 """
 
@@ -63,10 +63,10 @@ def parse_messages(event: Mapping[str, Any], *, can_wait: bool = False) -> list[
 
 
 def parse_tasks(event: object) -> list[WorkItem]:
-    """Return the tasks of an invocation by S3 Batch Operations; they have no sequencer.
+    """Return the tasks of an invocation by S3 Batch Operations; their object events have no sequencer.
 
     Raises:
-        UnknownEventError: the event is not one of S3 Batch Operations, or a task has no id.
+        UnknownEventError: the event is not an invocation by S3 Batch Operations, or a task has no id.
     """
     match event:
         case {"invocationSchemaVersion": "1.0" | "2.0", "invocationId": str(), "tasks": [*tasks]}:
@@ -78,7 +78,7 @@ def parse_object_events(event: object) -> list[ObjectEvent]:
     """Return the object events of an event that S3, SNS or EventBridge sent to the function directly.
 
     Raises:
-        UnknownEventError: the event, or one record of it, is none of these.
+        UnknownEventError: the event, or one record of it, has none of these formats.
     """
     match event:
         case {"Records": [{"EventSource": "aws:sns"}, *_] as records}:
@@ -121,7 +121,7 @@ def _parse_task(task: object) -> WorkItem:
 
 
 def _receive_count(attributes: object) -> dict[str, str | int]:
-    """Return how often SQS has delivered a message, this time included, if it says so."""
+    """Return the field with the number of deliveries of a message, this one included; empty if unknown."""
     match attributes:
         case {"ApproximateReceiveCount": str(count)} if count.isdecimal():
             return {"receive_count": int(count)}

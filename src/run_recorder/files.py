@@ -1,4 +1,4 @@
-"""The files that a document declares, against the objects in the bucket."""
+"""The check of the files that a document declares against the objects in the bucket."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ _LAST_CHARACTER = "\U0010ffff"
 
 
 def find_missing_files(s3: S3, bucket: str, run: Run, files: tuple[DeclaredFile, ...]) -> Iterator[FieldError]:
-    """Find the declared files that are not there, or not in the stated size, in the order of the document.
+    """Yield an error for each declared file that is missing or has another size, in the order of the document.
 
-    Takes at most one LIST request for each declared file, and no more than a listing of the
+    Sends at most one LIST request for each declared file, and at most as many as a listing of the
     whole run has pages, however many other files the run has.
 
     Raises:
-        AWSCallError: S3 refuses or does not answer.
+        AWSCallError: S3 refuses a request or does not answer.
     """
     keys = {run.prefix + file.path for file in files}
-    # A longer key cannot be there, and S3 would refuse a listing that starts at it.
+    # A longer key cannot exist, and S3 refuses a listing that starts after it.
     possible = sorted(key for key in keys if len(key.encode()) <= _MAX_KEY_BYTES)
     sizes = _find_sizes(s3, bucket, run.prefix, possible)
     for file in files:
@@ -32,20 +32,20 @@ def find_missing_files(s3: S3, bucket: str, run: Run, files: tuple[DeclaredFile,
 
 
 def _find_sizes(s3: S3, bucket: str, prefix: str, declared: list[str]) -> dict[str, int]:
-    """Return the sizes of those keys that are there, in bytes.
+    """Return the size in bytes of each declared key that exists.
 
     Args:
-        s3: the calls.
+        s3: S3, where the bucket is.
         bucket: bucket name.
         prefix: the prefix of all declared keys.
-        declared: keys by code point, which is the order of UTF-8, in which S3 lists.
+        declared: keys, sorted by code point, which is also the order of their UTF-8, in which S3 lists.
     """
     sizes: dict[str, int] = {}
     remaining = iter(declared)
     sought = next(remaining, None)
     last = ""
     while sought is not None:
-        # Each page begins where the next declared key must be: what lies before it is passed over.
+        # Each page begins just before the next declared key, so that the objects before it are not listed.
         page = s3.list_page(bucket, prefix, max(last, just_below(sought)))
         for listed in page.objects:
             while sought is not None and sought < listed.key:
@@ -62,16 +62,16 @@ def _find_sizes(s3: S3, bucket: str, prefix: str, declared: list[str]) -> dict[s
 
 
 def just_below(key: str) -> str:
-    """Return a text that is lower than a key, and higher than almost every other key that is.
+    """Return a string that sorts before a key, and after almost all other keys before it.
 
-    S3 compares keys by their UTF-8. The text is the key with its last character lowered,
-    followed by the last character of Unicode. Higher than it, and lower than the key, are only
-    keys that contain that last character in the same place.
+    S3 sorts keys by their UTF-8 bytes. The string is the key with its last character lowered by one,
+    followed by the last character of Unicode. Only keys that contain the last character of Unicode in
+    the same place sort between the string and the key.
     """
     lowered = ord(key[-1]) - 1
     if lowered < 0:
         return key[:-1]
-    if lowered == 0xDFFF:  # UTF-8 has no surrogates
+    if lowered == 0xDFFF:  # UTF-8 cannot encode surrogates
         lowered = 0xD7FF
     text = key[:-1] + chr(lowered)
     fits = len((text + _LAST_CHARACTER).encode()) <= _MAX_KEY_BYTES

@@ -1,6 +1,6 @@
-"""JSON text to values and back, exactly: no number goes through a float. Pure.
+"""JSON text, converted to values and back exactly: no number is converted to a float. Pure.
 
-Values that a DynamoDB item could not hold exactly are errors. Limits:
+Values that a DynamoDB item cannot hold exactly are errors. Limits:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
 
@@ -16,16 +16,16 @@ from run_recorder.domain import JSON
 from run_recorder.errors import FieldError, InvalidMetadataError
 
 MAX_ERRORS = 20
-"""The number of errors of a document that are reported, at most."""
+"""The maximum number of errors of a document that are reported."""
 ERRORS_SOUGHT = MAX_ERRORS + 1
-"""The number of errors that are looked for, one more; a document may have more than memory can hold."""
+"""The maximum number of errors that are searched for: one more than are reported, to detect that there are more."""
 
 _MAX_DIGITS = 38
 _MAX_EXPONENT = 125
 _MIN_EXPONENT = -130
 _MAX_NAME_BYTES = 65_535
-# DynamoDB counts an attribute as level 1. A value is as deep below its attribute in the record as
-# below the root of the document, if the root is level 1.
+# DynamoDB counts an attribute as level 1. With the root of the document as level 1, a value has the same level
+# in the document as in the record.
 _MAX_LEVEL = 32
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -34,17 +34,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _encode_scalar = json.JSONEncoder(ensure_ascii=False).encode
 
 RelativeError = tuple[str, str]
-"""A JSON Pointer, relative to the value that was checked, and a message."""
+"""The place of an error, as a JSON Pointer relative to the value that was checked, and its message."""
 
 
 class _BadNumber(int):
-    """A number that cannot be stored; its type is still that of a number."""
+    """A number that cannot be recorded, as the integer 0 with the error, so that it still has the type of a number."""
 
     error: str
 
 
 class _Repetitive(dict[str, JSON]):
-    """An object in which names occur more than once, with the last value of each."""
+    """An object in which names occur more than once; it holds the last value of each."""
 
     __slots__ = ("repeated",)
 
@@ -52,14 +52,14 @@ class _Repetitive(dict[str, JSON]):
 
 
 def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
-    """Read one JSON document.
+    """Decode one JSON document.
 
     Args:
         text: the document; bytes are UTF-8, with or without a byte order mark.
 
     Returns:
         The value, with whole numbers as ``int`` and others as ``Decimal``, and at most `ERRORS_SOUGHT`
-        errors of values that the record could not hold exactly: repeated or empty names, ``NaN``
+        errors of values that the record cannot hold exactly: repeated or empty names, ``NaN``
         and ``Infinity``, numbers outside DynamoDB's range, lone surrogates, more than 32 levels.
 
     Raises:
@@ -78,8 +78,10 @@ def decode(text: bytes | str) -> tuple[JSON, list[FieldError]]:
 
 
 def encode(value: JSON) -> str:
-    """Return canonical JSON: names sorted by code point, no spaces, only the escapes that JSON
-    requires, numbers in plain decimal notation. Equal values have equal texts.
+    """Return canonical JSON, in which equal values have equal texts.
+
+    Names are sorted by code point, numbers are in plain decimal notation, and there are no spaces and
+    only the escapes that JSON requires.
     """
     if isinstance(value, dict):
         return "{" + ",".join(f"{encode(name)}:{encode(value[name])}" for name in sorted(value)) + "}"
@@ -130,9 +132,7 @@ def _parse_constant(text: str) -> _BadNumber:
 
 
 def _parse_number(text: str) -> int | Decimal:
-    """Return a number in normal form: numbers that are equal but written differently have equal
-    texts and hashes.
-    """
+    """Return a number in normal form, in which equal numbers have equal texts and hashes."""
     if len(text) <= _MAX_DIGITS and text.removeprefix("-").isdigit():
         return int(text)
     sign = "-" if text.startswith("-") else ""
@@ -145,7 +145,7 @@ def _parse_number(text: str) -> int | Decimal:
     if len(significant) > _MAX_DIGITS:
         return _bad_number(f"a number of {len(significant)} significant digits; DynamoDB keeps {_MAX_DIGITS}")
     power = exponent.lstrip("+-").lstrip("0")
-    # A longer exponent is out of range in any case, and int() may refuse to read it.
+    # A longer exponent is out of range in any case, and int() limits the number of digits.
     scale = int(exponent or 0) if len(power) < 10 else 10**9
     magnitude = scale - len(fraction) + len(digits) - 1
     if not _MIN_EXPONENT <= magnitude <= _MAX_EXPONENT:
@@ -157,18 +157,17 @@ def _parse_number(text: str) -> int | Decimal:
 
 @functools.lru_cache
 def _bad_number(error: str) -> _BadNumber:
-    """Return the one object for an error, since a document may hold a great many of them."""
+    """Return the object for an error; cached, because a document may contain a great many bad numbers."""
     number = _BadNumber()
     number.error = error
     return number
 
 
 def _find_errors(value: JSON, error_free: frozenset[type], level: int) -> Iterator[RelativeError]:
-    """Yield the errors of a value whose type can have errors, one by one: a document may have more
-    of them than memory can hold.
+    """Yield the errors of a value, one by one: a document may have more errors than fit into memory.
 
-    Most documents have none. So a value whose type cannot have errors costs no call, and a
-    pointer is built from its end, on the way back from an error.
+    Most documents have no errors. Values of the types in ``error_free`` are therefore skipped without a
+    call, and a pointer is built from its end, and only for an error.
     """
     if isinstance(value, _BadNumber):
         yield "", value.error

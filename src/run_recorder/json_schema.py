@@ -1,7 +1,7 @@
-"""The part of JSON Schema 2020-12 that ``metadata.schema.json`` uses, with all errors at once. Pure.
+"""A validator for the part of JSON Schema 2020-12 that ``metadata.schema.json`` uses. Pure.
 
-A library would cost 15 MB in the package or 200 ms at each cold start, or stop at the first error.
-A keyword that is not implemented here raises KeyError, so that none is skipped.
+It finds all errors at once. A library would add 15 MB to the package or 200 ms to each cold start, or stop at the
+first error. A keyword that is not implemented here raises KeyError, so that none is ignored.
 
 https://json-schema.org/draft/2020-12/json-schema-validation
 """
@@ -21,7 +21,9 @@ Schema = Mapping[str, Any]
 _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
-# The first match counts: to Python a Boolean is an integer, and to JSON Schema 1.0 is one.
+# The first type that matches is the type of a value. Booleans come before integers, because ``bool`` is a subclass
+# of ``int`` in Python. Integers come before numbers, because JSON Schema counts every number without a fractional
+# part as an integer, also a ``Decimal`` such as 1E+40. The order of the other types has no effect.
 _TYPES: dict[str, Callable[[JSON], bool]] = {
     "a string": lambda value: isinstance(value, str),
     "an object": lambda value: isinstance(value, dict),
@@ -35,7 +37,7 @@ _TYPE_NAMES = {"string": "a string", "object": "an object", "array": "an array",
 
 
 def find_errors(schema: Schema, value: JSON) -> list[RelativeError]:
-    """Return at most `ERRORS_SOUGHT` errors of a value: the place, as a pointer relative to it, and the message."""
+    """Return at most `ERRORS_SOUGHT` errors of a value, each with its place relative to the value."""
     errors = (error for keyword, argument in schema.items() for error in _KEYWORDS[keyword](argument, value))
     return list(islice(errors, ERRORS_SOUGHT))
 
@@ -70,7 +72,7 @@ def _max_length(limit: int, value: JSON) -> Iterable[RelativeError]:
 
 
 def _pattern(expression: str, value: JSON) -> Iterable[RelativeError]:
-    # "$" of ECMA-262, which JSON Schema uses, does not match before a trailing newline.
+    # In ECMA-262, whose expressions JSON Schema uses, "$" does not match before a trailing newline.
     is_other = isinstance(value, str) and not re.search(expression.replace("$", r"\Z"), value)
     return _error(f"expected text that matches {expression}") if is_other else ()
 
@@ -134,7 +136,7 @@ def _is_date_time(text: str) -> bool:
         datetime.fromisoformat(f"{match[1]}T{match[2]}")
     except ValueError:
         return False
-    return int(match[3]) <= 60  # RFC 3339 has leap seconds, `datetime` has none
+    return int(match[3]) <= 60  # RFC 3339 allows leap seconds, `datetime` does not
 
 
 _FORMATS = {"date-time": _is_date_time}

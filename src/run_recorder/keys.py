@@ -18,8 +18,8 @@ def parse_key(key: str) -> Run | None:
 def parse_sequencer(value: object) -> str | None:
     """Return S3's sequencer in upper case, padded to 32 digits; None if it is not hexadecimal.
 
-    The order of these texts is the order of the integers. AWS's pages contradict each other on the order
-    of sequencers of different lengths, but the digits are a time, which only compares as an integer.
+    The order of the padded strings is the order of the integers. The AWS documentation is inconsistent about
+    sequencers of different lengths; their digits are a time, which compares as an integer.
     """
     if isinstance(value, str) and _SEQUENCER.fullmatch(value):
         return value.upper().zfill(32)

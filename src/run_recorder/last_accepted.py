@@ -1,4 +1,4 @@
-"""The last accepted upload of a run, found in the bucket where the current upload is not accepted."""
+"""The search for the last accepted upload of a run whose current upload is not accepted."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MAX_OLDER_VERSIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The end of a search.
+    """The result of a search.
 
     Attributes:
         found: the verdict on the last accepted upload; None if the record shows it already, or
@@ -29,7 +29,7 @@ class Search:
 
 
 class Verdicts:
-    """The verdicts on the uploads of one run. Each is reached once, since a version never changes."""
+    """The verdicts on the uploads of one run. Each upload is evaluated once, because a version never changes."""
 
     def __init__(self, evaluator: Evaluator, uploads: Uploads, run: Run, key: str) -> None:
         self._evaluator = evaluator
@@ -45,29 +45,29 @@ class Verdicts:
         return self._known[stored.version]
 
     def add(self, verdict: Evaluation) -> None:
-        """Keep a verdict that was reached elsewhere."""
+        """Add a verdict that was reached elsewhere."""
         self._known[verdict.version] = verdict
 
     def keep_only(self, verdict: Evaluation) -> None:
-        """Drop all other verdicts, to bound the memory that they take."""
+        """Drop all other verdicts, to limit the memory that they use."""
         self._known = {verdict.version: verdict}
 
     def find_last_accepted(self, current: StoredObject, source: ObjectVersion | None) -> Search | None:
         """Search the uploads before the current one, back to the one that is recorded as the last accepted.
 
-        The bucket lists them in the order in which S3 stored them. Uploads before ``source``
-        are settled. If ``source`` is not listed any more, uploads before and after it cannot be
-        told apart, and nothing is found.
+        S3 lists the versions in the order in which it stored them. Uploads before ``source`` are
+        settled. If ``source`` is no longer listed, the uploads before it cannot be distinguished from
+        those after it, and nothing is found.
 
         Args:
             current: the current upload, which is not accepted.
             source: the last accepted upload that the record shows, if it shows one.
 
         Returns:
-            None if the current upload is not listed any more.
+            The result; None if the current upload is no longer listed.
         """
         listed = self._uploads.list_versions(self._key)
-        if current.version not in listed:  # which takes all up to it from the listing
+        if current.version not in listed:  # consumes the listing up to the current upload
             return None
         older: list[ObjectVersion] = []
         is_complete, is_source_listed = True, source in (None, current.version)
@@ -90,7 +90,7 @@ class Verdicts:
         return Search(None, is_complete, tuple(incomplete))
 
     def _on_listed(self, version: ObjectVersion) -> Evaluation | None:
-        """Return the verdict on an upload that was listed; None if it is gone."""
+        """Return the verdict on an upload that was listed; None if it no longer exists."""
         if version not in self._known:
             stored = self._uploads.read_version(self._key, version)
             return self.on(stored) if stored else None

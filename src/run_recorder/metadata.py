@@ -1,6 +1,6 @@
-"""The document of a run: bytes to validated metadata, or all its errors. Pure.
+"""The document of a run, parsed from bytes to validated metadata and a list of all errors. Pure.
 
-The format's one source is ``metadata.schema.json`` beside this file.
+``metadata.schema.json`` beside this file defines the format.
 """
 
 import functools
@@ -19,26 +19,26 @@ MAX_BYTES = 1_048_576
 
 @functools.cache
 def load_schema() -> Mapping[str, Any]:
-    """The JSON Schema of ``metadata.json``."""
+    """Return the JSON Schema of ``metadata.json``."""
     schema: dict[str, Any] = json.loads(resources.files("run_recorder").joinpath("metadata.schema.json").read_bytes())
     return schema
 
 
 def parse_metadata(body: bytes, run: Run | None) -> tuple[Metadata, list[FieldError]]:
-    """Parses a document of at most `MAX_BYTES`.
+    """Parse a document of at most `MAX_BYTES`.
 
     Args:
         body: the document, UTF-8 JSON.
-        run: the run that the object key names, with which the document must not disagree;
+        run: the run that the object key names, whose ids the document must not contradict;
             None if there is no key yet.
 
     Returns:
         The metadata and at most `ERRORS_SOUGHT` errors. A field or a file that has an error is
-        absent from the metadata, so that what depends on the others can still be checked;
-        with more than `MAX_ERRORS` errors, all are absent.
+        absent from the metadata, so that the other fields can still be used; with more than
+        `MAX_ERRORS` errors, all fields are absent.
 
     Raises:
-        InvalidMetadataError: the body is not UTF-8 or not JSON; there are no fields.
+        InvalidMetadataError: the body is not UTF-8 or not JSON, so that there are no fields.
     """
     document, errors = decode(body)
     errors += [FieldError(*error) for error in find_errors(load_schema(), document)]

@@ -1,4 +1,4 @@
-"""S3's two formats of an object event: a record of a notification, and an event of EventBridge. Pure.
+"""The two formats of S3's object events: a record of an S3 notification, and an EventBridge event. Pure.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -49,7 +49,7 @@ def _parse_s3_record(record: object) -> ObjectEvent:
             return make_object_event(
                 bucket,
                 unquote_plus(key),
-                # S3 leaves the "s3:" out; emulators such as MinIO do not.
+                # S3 omits the prefix "s3:"; emulators such as MinIO include it.
                 created=name.removeprefix("s3:").startswith("ObjectCreated:"),
                 version_id=s3_object.get("versionId"),
                 etag=s3_object.get("eTag"),
@@ -109,7 +109,7 @@ def make_object_event(
 
 
 def describe_shape(event: object) -> str:
-    """Return the shape of an event, which helps to find its sender; never its contents."""
+    """Return a description of the shape of an event, to help find its sender; none of its contents."""
     if isinstance(event, Mapping):
         names = ", ".join(repr(str(name)[:40]) for name in list(event)[:10])
         return f"an object with the names {names}" if names else "an empty object"

@@ -1,4 +1,4 @@
-"""S3: list buckets, objects and versions, look for an object, read it."""
+"""The calls to S3: list buckets, objects and versions, look for an object, read it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 Response = TypeVar("Response", bound=Mapping[str, Any])
 
-# 405 is S3's answer to a read of a version that is a delete marker.
+# S3 answers a request for a version that is a delete marker with 405.
 _GONE_CODES = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 _GONE_STATUSES = frozenset({"404", "405"})
 
-# botocore lets through what urllib3 raises while the body of an error is read, and what TLS
-# raises in any body that is streamed.
+# botocore does not wrap errors that urllib3 raises while the body of an error response is read, nor TLS errors
+# while a body is streamed.
 _CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 
 class S3:
-    """Buckets, objects and versions in S3: listed, looked for, read. It writes nothing.
+    """The calls that list buckets, objects and versions, and that read objects; none of them writes.
 
-    The listings are iterators that request a page when they reach it. Safe to share between threads.
+    A listing is an iterator that requests each page when it is needed. Safe to share between threads.
 
     Attributes:
         client: the boto3 client that makes the calls.
@@ -59,7 +59,7 @@ class S3:
                 yield from _listed_objects(_check(page, "IsTruncated"))
 
     def list_page(self, bucket: str, prefix: str, start_after: str) -> ListedPage:
-        """List the first objects under a prefix whose keys come after a text, with one request."""
+        """List the first objects under a prefix whose keys sort after ``start_after``, with one request."""
         with _failing_as(f"listing s3://{bucket}/{prefix}"):
             page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=start_after)
             return ListedPage(tuple(_listed_objects(page)), _check(page, "IsTruncated")["IsTruncated"])
@@ -67,7 +67,7 @@ class S3:
     def list_versions(self, bucket: str, key: str) -> Iterator[ObjectVersion]:
         """List the versions of a key, the most recently stored first, without delete markers; a page at a time.
 
-        The order is S3's own, by which it stored them:
+        The order is the order in which S3 stored the versions:
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html
         """
         with _failing_as(f"listing the versions of s3://{bucket}/{key}"):
@@ -76,21 +76,21 @@ class S3:
                 for version in listed:
                     if version["Key"] == key:
                         yield ObjectVersion(_version_id(version), version["ETag"].strip('"'))
-                # The key may begin longer keys, all of which are listed after it.
+                # Longer keys that begin with the key are listed after it.
                 if any(other["Key"] != key for other in [*listed, *page.get("DeleteMarkers", [])]):
                     return
 
     def list_level(self, bucket: str, prefix: str, start_after: str = "") -> Iterator[str]:
-        """What lies directly below a prefix, as in a folder, in the order of UTF-8 bytes.
+        """List the names directly below a prefix, like those in a folder, in the order of their UTF-8 bytes.
 
-        A request a thousand names, however many objects are below them.
+        Sends one request for each thousand names, however many objects are below them.
 
         Args:
             bucket: bucket name.
-            prefix: ends in ``/``.
-            start_after: only names after this text.
+            prefix: key prefix that ends in ``/``.
+            start_after: only names that sort after this string are listed.
 
-        Returns:
+        Yields:
             Whole keys, and key prefixes that end in ``/``.
         """
         start = {"StartAfter": start_after} if start_after else {}
@@ -102,13 +102,13 @@ class S3:
                 yield from sorted(name for name in names if name != prefix)
 
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
-        """Look for a version of an object, or for the current one; without its body, None if it is not there."""
+        """Return a version of an object, or the current one, without its body; None if it does not exist."""
         version = {"VersionId": version_id} if version_id else {}
         try:
             response = self.client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
             return _to_stored_object(_check(response, "ContentLength", "ETag", "LastModified"), None)
         except _CALL_ERRORS as error:
-            # The answer to HEAD has no body, and so no code but the status.
+            # A response to HEAD has no body: the status is its only code.
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_STATUSES:
                 return None
             raise AWSCallError(f"looking for s3://{bucket}/{key} failed: {error}") from error
@@ -118,17 +118,24 @@ class S3:
     ) -> StoredObject | None:
         """Read a version of an object, or the current one, with one request.
 
-        The version ``null`` is read by that name. An answer with another version or entity tag
-        than those that are given is an error.
+        Args:
+            bucket: bucket name.
+            key: object key.
+            version_id: the version, which may be ``null``; None for the current one.
+            etag: the entity tag that the version must have, if given.
+            max_bytes: the greatest size at which the body is read.
 
         Returns:
-            The object, without its body if it is larger than ``max_bytes``; None if there is
-            no such key or version (any more).
+            The object, without its body if it is larger than ``max_bytes``; None if the key or the
+            version does not exist.
+
+        Raises:
+            AWSCallError: as every method, or the response has another version or entity tag.
         """
         version = {"VersionId": version_id} if version_id else {}
         try:
             response = self.client.get_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
-            # As a context manager, the stream would skip its check of the length.
+            # Used as a context manager, the stream would not check its length.
             with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if response["ContentLength"] <= max_bytes else None
         except _CALL_ERRORS as error:
@@ -143,7 +150,7 @@ class S3:
 
 @contextlib.contextmanager
 def _failing_as(call: str) -> Iterator[None]:
-    """Raise all that a call may fail with as `AWSCallError`."""
+    """Raise `AWSCallError` for every error that a call may raise."""
     try:
         yield
     except _CALL_ERRORS as error:
@@ -170,11 +177,11 @@ def _version_id(described: Mapping[str, Any]) -> str | None:
 
 
 def _check(response: Response, *elements: str) -> Response:
-    """Return the response.
+    """Return a response that has these elements.
 
     Raises:
-        AWSCallError: an element is absent that every response has. A response that ends after its
-            headers is an empty one to botocore.
+        AWSCallError: an element that every complete response has is absent. botocore returns an empty
+            response if the connection ends after the headers.
     """
     if not response.keys() >= set(elements):
         raise AWSCallError("the answer ended early")

@@ -24,14 +24,14 @@ class ListedPage:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object that is there.
+    """An object in S3.
 
     Attributes:
         version_id: None for the version ``null``, the only one in a bucket without versions.
         etag: entity tag, without quotes.
-        last_modified: when S3 took it (for a multipart upload: when that was started), UTC.
+        last_modified: when S3 stored it (for a multipart upload: when the upload was started), UTC.
         size: in bytes.
-        body: its contents; None if they were not asked for, or are larger than was asked for.
+        body: the contents; None if they were not requested, or exceed the requested maximum.
     """
 
     version_id: str | None
@@ -47,5 +47,5 @@ class StoredObject:
 
     @property
     def uploaded_at(self) -> str:
-        """``last_modified`` as a record states it: ``2026-11-20T08:30:00Z``."""
+        """``last_modified`` in the format of a record: ``2026-11-20T08:30:00Z``."""
         return self.last_modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,7 +9,7 @@ from run_recorder.s3_objects import StoredObject
 
 
 class Uploads:
-    """Reads uploads by the key of their metadata.json.
+    """The uploads in a bucket, read by the key of their metadata.json.
 
     Every method raises `AWSCallError` if S3 refuses, does not answer or breaks off.
     """
@@ -22,17 +22,17 @@ class Uploads:
         """Read the upload that an event names, or the current one if the event names no version.
 
         Returns:
-            The upload; None if it is gone.
+            The upload; None if it no longer exists.
         """
         if version_id is None:
-            # Without a version, another object may have replaced the one of the event.
+            # Another object may have replaced the object of an event without a version.
             return self.read_current(key)
         return self._s3.read_object(self._bucket, key, version_id, etag, max_bytes=MAX_BYTES)
 
     def read_current(self, key: str) -> StoredObject | None:
         """Read the newest version that is not a delete marker; None if there is none.
 
-        A deletion is no upload: it only hides the versions before it.
+        A deletion is not an upload: a delete marker only hides the versions before it.
         """
         stored = self._s3.read_object(self._bucket, key, max_bytes=MAX_BYTES)
         if stored is None and (newest := next(self.list_versions(key), None)):
@@ -40,11 +40,11 @@ class Uploads:
         return stored
 
     def read_version(self, key: str, version: ObjectVersion) -> StoredObject | None:
-        """Read a version that was listed; None if it is gone."""
+        """Read a version that was listed; None if it no longer exists."""
         return self._s3.read_object(self._bucket, key, version.version_id or "null", version.etag, max_bytes=MAX_BYTES)
 
     def has_version(self, key: str, version_id: str) -> bool:
-        """Return whether a version is there."""
+        """Return whether a version exists."""
         return self._s3.head_object(self._bucket, key, version_id) is not None
 
     def list_versions(self, key: str) -> Iterator[ObjectVersion]:
