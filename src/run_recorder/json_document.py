@@ -24,8 +24,8 @@ _MAX_DIGITS = 38
 _MAX_EXPONENT = 125
 _MIN_EXPONENT = -130
 _MAX_NAME_BYTES = 65_535
-# DynamoDB counts an attribute as level 1. With the root of the document as level 1, a value has the same level
-# in the document as in the record.
+# DynamoDB counts an attribute as level 1. With the root of the document as level 1, no value has a higher level
+# in the record than in the document.
 _MAX_LEVEL = 32
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")

@@ -1,4 +1,4 @@
-"""The command `run-recorder`: what producers and operators do with a run and a deployed stack."""
+"""The command `run-recorder`, for producers of runs and for operators of a deployed stack."""
 
 import click
 

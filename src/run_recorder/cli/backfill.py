@@ -1,7 +1,7 @@
 """`backfill`: a job of S3 Batch Operations over the runs that a bucket already holds.
 
-S3 lists the objects itself, by prefix and suffix, invokes the back-fill function for each
-and writes a completion report; nothing runs on the operator's machine.
+S3 lists the objects by prefix and suffix, invokes the back-fill function for each object, and writes a
+completion report. Nothing runs on the operator's machine.
 """
 
 import json
@@ -26,16 +26,16 @@ REPORT_PREFIX = "backfill"
 _OUTPUTS = ("RunsBucket", "BackfillFunction", "BatchOperationsRole")
 
 
-@click.command(cls=Command, short_help="Record the runs that are in the bucket already.")
+@click.command(cls=Command, short_help="Record the runs that the bucket already holds.")
 @optional_organisation_argument
 @yes_option
 @stack_options
 @json_option
 def backfill(stack: Stack, *, organisation: str | None, yes: bool, as_json: bool) -> None:
-    """Record the runs that are in the bucket already, by a job of S3 Batch Operations.
+    """Record the runs that the bucket already holds, with a job of S3 Batch Operations.
 
-    Prints the request of the job, and creates the job only if it is told to. ORG limits it to one
-    organisation. A back-fill is safe at any time: beside live events, and a second time.
+    Prints the request of the job, and creates the job after a confirmation. ORG limits the job to one
+    organisation. A back-fill is safe at any time: beside live events, and more than once.
     """
     stack.require_own_resources()
     job = build_job({name: stack.output(name) for name in _OUTPUTS}, organisation)
@@ -58,7 +58,7 @@ def build_job(outputs: Mapping[str, str], organisation_id: str | None = None) ->
 
     Args:
         outputs: the outputs `RunsBucket`, `BackfillFunction` and `BatchOperationsRole` of the stack.
-        organisation_id: organisation whose runs to record; None for all organisations.
+        organisation_id: organisation whose runs the job records; None for all organisations.
     """
     _, partition, _, _, account_id, _ = outputs["BackfillFunction"].split(":", 5)
     bucket_arn = f"arn:{partition}:s3:::{outputs['RunsBucket']}"

@@ -48,9 +48,9 @@ class Command(click.Command):
         """Make a command.
 
         Args:
-            *arguments: of `click.Command`.
+            *arguments: positional arguments of `click.Command`.
             attention: the case in which this command ends with `ExitCode.ATTENTION`; empty if it never does.
-            **named: of `click.Command`.
+            **named: keyword arguments of `click.Command`.
         """
         super().__init__(*arguments, **named)
         self.attention = attention
@@ -89,7 +89,7 @@ def parse_run(_context: click.Context, _parameter: click.Parameter, value: str |
 
 
 def _parse_organisation(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Return an organisation id, also one that no run can have: `reconcile` finds its stray documents."""
+    """Return an organisation id, valid or not: `reconcile` also finds documents under ids that no run can have."""
     if value is not None and (not value or "/" in value):
         raise click.BadParameter(f"{value!r} is not an organisation id: expected ORG, such as acme")
     return value
@@ -102,11 +102,13 @@ optional_organisation_argument = click.argument(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each result.")
-yes_option = click.option("--yes", is_flag=True, help="Do it. Without this option, a terminal is asked.")
+yes_option = click.option(
+    "--yes", is_flag=True, help="Confirm the change; without this option, the command asks at the terminal."
+)
 
 
 def confirm(question: str, *, yes: bool) -> bool:
-    """Return whether to act: told so by ``--yes``, or else by the person at the terminal."""
+    """Return whether a change is confirmed, by ``--yes`` or at the terminal."""
     if yes:
         return True
     if sys.stdin.isatty():
@@ -149,7 +151,7 @@ _STACK_OPTIONS = [
 
 
 def stack_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that name a stack, and pass the `Stack` as first argument."""
+    """Add the options that name a stack, and pass the `Stack` as the first argument."""
 
     @functools.wraps(command)
     def run(

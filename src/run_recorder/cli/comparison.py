@@ -38,7 +38,7 @@ _NO_ERROR = {State.CURRENT, State.LACKS_FILES, State.INCOMPLETE}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the comparison of a run found.
+    """A run that was compared, and the result.
 
     Attributes:
         key: key of the metadata.json, which need not exist.
@@ -85,7 +85,7 @@ def compare(record: RecordState | None, stored: StoredObject | None) -> State:
 
 
 class Comparison:
-    """The comparison of one run at a time; safe beside live events, and to share between threads.
+    """A comparison of runs, one at a time; safe beside live events, and safe to share between threads.
 
     Every method raises `UploadFailedError` if AWS refuses a call or does not answer.
     """
@@ -100,7 +100,7 @@ class Comparison:
             s3: S3, where the bucket is.
             table: table of records.
             recorder: recorder that repairs; None to change nothing.
-            quick: whether to take a run that is on both sides as current.
+            quick: whether a run with a record and a metadata.json counts as current, without a request.
         """
         self._bucket = bucket
         self._s3 = s3
@@ -111,8 +111,8 @@ class Comparison:
     def inspect(self, location: RunLocation) -> Finding:
         """Compare a run, and repair a record that is missing, outdated or not settled.
 
-        One HEAD request shows most runs to be current. Any other is read again on both sides, since it
-        may have been uploaded or recorded meanwhile.
+        For most runs, one HEAD request shows that the record is current. Any other run is read again on both
+        sides, because it may have been uploaded or recorded in the meantime.
         """
         run = parse_key(location.key)
         if run is None:

@@ -14,8 +14,8 @@ WORKERS = 32
 def map_in_order(function: Callable[[Given], Returned], items: Iterable[Given]) -> Generator[tuple[Given, Returned]]:
     """Call a function for each item in `WORKERS` threads, and yield each item with its result, in order.
 
-    Items are taken a little ahead of the results. Closing the generator cancels the calls that have
-    not begun, and waits for the others.
+    A limited number of items is taken ahead of the results. Closing the generator cancels the calls that
+    have not begun, and waits for the others.
     """
     pool = ThreadPoolExecutor(WORKERS)
     waiting: deque[tuple[Given, Future[Returned]]] = deque()

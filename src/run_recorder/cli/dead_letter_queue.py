@@ -1,4 +1,4 @@
-"""The dead-letter queue: its messages, and SQS's own way to put them back."""
+"""The dead-letter queue: its messages, and the message move task of SQS that puts them back."""
 
 import time
 from collections.abc import Collection, Iterator
@@ -6,11 +6,11 @@ from typing import Any
 
 _HIDDEN_SECONDS = 60
 _POLL_SECONDS = 1
-_WAIT_SECONDS = 1  # without long polling, SQS asks only some of its servers
+_WAIT_SECONDS = 1  # without long polling, SQS queries only a subset of its servers
 _MOVING = {"RUNNING", "CANCELLING"}
 
 Message = dict[str, Any]
-"""A message as SQS spells it."""
+"""A message in the format of SQS."""
 
 
 class DeadLetterQueue:
@@ -37,7 +37,7 @@ class DeadLetterQueue:
         """Delete messages of the queue for good.
 
         Args:
-            limit: how many messages are received, at most, to find them.
+            limit: the greatest number of messages to receive while looking for them.
             message_ids: the messages to delete.
 
         Returns:
@@ -48,14 +48,14 @@ class DeadLetterQueue:
     def move(self, destination_url: str, rate: int | None = None) -> Iterator[dict[str, Any]]:
         """Move all messages to another queue by a message move task of SQS.
 
-        A task that is running already is followed instead.
+        If a task is already running, it is followed instead.
 
         Args:
             destination_url: the queue to move them to.
-            rate: messages a second; None for SQS's own choice.
+            rate: messages per second; None to leave the rate to SQS.
 
         Yields:
-            The state of the task, as ListMessageMoveTasks returns it, again and again until the task ends.
+            The state of the task, as ListMessageMoveTasks returns it, repeatedly until the task ends.
         """
         source = self._attribute(self._url, "QueueArn")
         task = self._latest_task(source)

@@ -21,7 +21,7 @@ _REASONS = {
 }
 
 Report = dict[str, JSON]
-"""A message: its id, times, keys, and the reasons why it failed."""
+"""A message in the output: its id, when it was sent, how often it was received, its keys, and its reasons."""
 
 
 def describe_messages(messages: list[Message], stack: Stack) -> list[Report]:
@@ -36,7 +36,7 @@ def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
     attributes = message.get("MessageAttributes", {})
     if item.error:
         reasons = {f"{item.error}: no upload can come of the message, discard it"}
-    elif "ERROR_CODE" in attributes:  # set by EventBridge, on what it could not deliver to the queue
+    elif "ERROR_CODE" in attributes:  # set by EventBridge on an event that it could not deliver
         texts = [attributes[name]["StringValue"] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in attributes]
         reasons = {f"EventBridge could not deliver it ({': '.join(texts)}): put it back"}
     else:

@@ -1,4 +1,4 @@
-"""`dead-letters`: the messages in the dead-letter queue, the reason of each, and the way back into the queue."""
+"""`dead-letters`: the messages in the dead-letter queue, listed with their reasons, put back, or deleted."""
 
 from typing import Any
 
@@ -24,7 +24,11 @@ from run_recorder.cli.stack import Stack
 _LOG_QUERY = 'filter outcome = "failed" | display @timestamp, key, message_id, reason | sort @timestamp desc'
 
 _limit_option = click.option(
-    "--limit", default=100, show_default=True, type=click.IntRange(min=1), help="The most messages to receive."
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Greatest number of messages to receive.",
 )
 
 
@@ -46,15 +50,15 @@ def dead_letters() -> None:
 def list_messages(context: click.Context, stack: Stack, *, limit: int, as_json: bool) -> None:
     """List the messages in the dead-letter queue, and why each of them failed.
 
-    The reason is what the message, the bucket and the table show now. The messages are received,
-    which adds to their receive count, and become visible again at once.
+    The reasons come from the message, and from the bucket and the table as they are now. The command
+    receives the messages, which raises their receive count, and makes them visible again at once.
     """
     queue = _queue(stack)
     total = queue.count()
     reports = describe_messages(queue.peek(limit), stack)
     for report in reports:
         echo_json(report) if as_json else _print(report)
-    left = max(total, len(reports))  # SQS counts with some delay
+    left = max(total, len(reports))  # the number that SQS returns is approximate
     _print_count(left, len(reports))
     if left:
         context.exit(ExitCode.ATTENTION)
@@ -65,7 +69,7 @@ def list_messages(context: click.Context, stack: Stack, *, limit: int, as_json: 
     short_help="Put all messages back into the queue of uploads.",
     attention="there are messages that were not put back",
 )
-@click.option("--rate", type=click.IntRange(1, 500), help="Messages a second; by default SQS decides.")
+@click.option("--rate", type=click.IntRange(1, 500), help="Messages per second; by default SQS sets the rate.")
 @yes_option
 @stack_options
 @json_option
@@ -73,9 +77,9 @@ def list_messages(context: click.Context, stack: Stack, *, limit: int, as_json: 
 def redrive(context: click.Context, stack: Stack, *, rate: int | None, yes: bool, as_json: bool) -> None:
     """Put all messages back into the queue of uploads, and wait until all are moved.
 
-    SQS moves them, by a message move task. It goes on if this command is interrupted; the same
-    command then follows it. A message whose upload is recorded already changes nothing. A message
-    that no upload can come of fails again: delete it with `dead-letters discard`.
+    SQS moves them with a message move task. If this command is interrupted, the task continues; run the
+    command again to follow it. A message whose upload is already recorded changes nothing. A message
+    that is not an S3 event fails again: delete it with `dead-letters discard`.
     """
     queue = _queue(stack)
     total = queue.count()
@@ -144,7 +148,7 @@ def _print_count(left: int, listed: int) -> None:
 
 
 def _move(queue: DeadLetterQueue, destination_url: str, rate: int | None) -> int:
-    """Move the messages, show the progress, and return how many were moved."""
+    """Move the messages, show the progress, and return the number of messages that were moved."""
     task: dict[str, Any] = {}
     console = Console(stderr=True)
     try:

@@ -47,7 +47,7 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
     "--since",
     metavar="TIME",
     callback=_parse_since,
-    help="Only records written since then: ISO 8601, or an age such as 36h.",
+    help="Only records written at this time or later: ISO 8601, or an age such as 36h.",
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Length of a page.")
 @click.option(
@@ -67,8 +67,8 @@ def list_runs(
 ) -> None:
     """List the records of the organisation ORG, the newest first.
 
-    Reads the index of the table, which follows the table within a second or so. With --status, the
-    command may read many records to show a few.
+    Reads an index of the table, to which DynamoDB propagates a change within about a second. With
+    --status, the command may read many records to show a few.
     """
     found = Records(stack.table).newest(organisation, status, since, start_after, page_size=limit + 1)
     items = [{name: value["S"] for name, value in item.items()} for item in islice(found, limit + 1)]

@@ -20,7 +20,7 @@ def echo_json(value: JSON) -> None:
 
 
 def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows under headings; lines are folded on a terminal only."""
+    """Print rows under headings; long lines are folded on a terminal only."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*[Text(printable(cell), overflow="fold") for cell in row])
@@ -41,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def flatten(value: JSON, name: str = "") -> Iterator[tuple[str, str]]:
-    """Return the leaves of a value, each with the names on the path to it, joined by dots."""
+    """Yield the leaves of a value, each after the names on the path to it, joined by dots."""
     members: Mapping[Any, JSON] = {}
     if isinstance(value, dict):
         members = value

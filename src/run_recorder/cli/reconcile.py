@@ -26,7 +26,7 @@ from run_recorder.domain import JSON, Run
 
 
 def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:
-    """Return the ids, also such as no run can have: a comparison may have stopped at a stray document."""
+    """Return the ids, valid or not: a comparison may also stop at a document that no run can have."""
     if value is None:
         return None
     organisation_id, slash, run_id = value.partition("/")
@@ -45,7 +45,7 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
     "--repair", is_flag=True, help="Record runs that are missing or outdated, evaluate those that lacked files."
 )
 @click.option(
-    "--quick", is_flag=True, help="Take a run that is on both sides as current, without a HEAD request for each."
+    "--quick", is_flag=True, help="Count a run with a record and a metadata.json as current, without a HEAD request."
 )
 @click.option(
     "--start-after", metavar="ORG/RUN", callback=_parse_start, help="Continue an interrupted comparison after this run."
@@ -96,7 +96,7 @@ def reconcile(
 
 
 class _Report:
-    """The output of a comparison: each finding as it comes, and a summary at the end, also of an interrupted one."""
+    """The output of a comparison: each finding at once, and a summary at the end, also after an interruption."""
 
     def __init__(self, stack: Stack, resume_point: Run | None, *, as_json: bool) -> None:
         self._stack = stack
@@ -106,7 +106,7 @@ class _Report:
         self._repaired = 0
         self.needs_attention = False
         console = Console(stderr=True, highlight=False)
-        # On one terminal with the progress bar, findings are printed above it by its own console.
+        # If findings and the progress bar share a terminal, the console of the bar prints the findings above it.
         self._on_one_terminal = console.is_terminal and sys.stdout.isatty()
         self._progress = Progress(
             _ComparedColumn(),

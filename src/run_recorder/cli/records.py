@@ -1,4 +1,4 @@
-"""Queries of many records: the organisations, and the records of one of them in two orders."""
+"""Queries of many records: the organisations, and the records of one organisation in two orders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from run_recorder.runs import RunTable
 
 # Greater than any id: the end of the records of an organisation.
 _LAST = "\U0010ffff"
-# Some of them are reserved words of DynamoDB's expressions.
+# Some of the names are reserved words in DynamoDB expressions.
 _NAMES = {f"#{name}": name for name in ("run_id", *STATE_ATTRIBUTES)}
 
 
@@ -20,10 +20,10 @@ class Records:
         self._table = table
 
     def organisations(self) -> Iterator[str]:
-        """Find the ids of the organisations that have records, in no order; read one record of each.
+        """Yield the ids of the organisations that have records, in no order; one record of each is read.
 
-        A scan takes one organisation after the other. Started after the last id that an
-        organisation could have, it finds the first record of the next one:
+        A scan returns the records of one organisation after the other. If it starts after the greatest
+        possible run id of an organisation, it returns the first record of the next organisation:
         https://aws.amazon.com/blogs/database/generate-a-distinct-set-of-partition-keys-for-an-amazon-dynamodb-table-efficiently/
         """
         start: dict[str, Any] = {}
@@ -32,15 +32,15 @@ class Records:
             start = {"ExclusiveStartKey": {**item, "run_id": {"S": _LAST}}}
 
     def in_listing_order(self, organisation_id: str, after: str = "") -> Iterator[tuple[Run, RecordState]]:
-        """Find the records of an organisation in the order in which S3 lists the prefixes of its runs.
+        """Yield the records of an organisation in the order in which S3 lists the prefixes of its runs.
 
         The table sorts by run id, S3 by run id and the ``/`` after it: "a" is before "a-1" in the
-        table, "a/" is after "a-1/" in the listing. So an id is held back until all ids have come that
-        begin with it and continue with a character below "/".
+        table, "a/" is after "a-1/" in the listing. An id is therefore held back until all ids are read
+        that begin with it and continue with a character below "/".
 
         Args:
             organisation_id: the organisation.
-            after: a run id; only the records that follow it in the listing are found.
+            after: a run id; only the records that follow it in the listing are yielded.
         """
         waiting: list[tuple[Run, RecordState]] = []  # each id begins with the one before it
         for run, record in self._in_table_order(organisation_id, after):
@@ -58,12 +58,12 @@ class Records:
         start: tuple[str, str] | None = None,
         page_size: int = 100,
     ) -> Iterator[Item]:
-        """Find the records of an organisation, newest first, with the attributes of the index NewestRuns.
+        """Return the records of an organisation, newest first, with the attributes of the index NewestRuns.
 
         Args:
             organisation_id: the organisation.
             status: only records in this status.
-            since: only records written at this time or later, spelled as ``recorded_at`` is.
+            since: only records written at this time or later, in the format of ``recorded_at``.
             start: the ``recorded_at`` and ``run_id`` of a record; only the records that follow it.
             page_size: records to read with one request, if there is no ``status``.
         """
@@ -84,7 +84,7 @@ class Records:
         return self._table.find("query", KeyConditionExpression=condition, ExpressionAttributeValues=values, **request)
 
     def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, RecordState]]:
-        """Find the records after an id, and before them those that `in_listing_order` holds back."""
+        """Yield the records after an id, and before them the records that `in_listing_order` holds back."""
         for end in range(1, len(after)):
             run = Run(organisation_id, after[:end])
             if after[end] < "/" and (record := self._table.get(run)):

@@ -1,4 +1,4 @@
-"""The runs of the bucket and of the table: two streams in one order, merged."""
+"""The runs of the bucket and of the table, merged from two streams in the same order."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ class RunLocation:
 
     @property
     def resume_point(self) -> Run | None:
-        """The run after which a comparison can continue, with whatever ids; None for a stray document."""
+        """The run after which a comparison can continue, its ids valid or not; None for a document of no run."""
         _, *ids, _ = self.key.split("/")
         return Run(*ids) if len(ids) == 2 else None
 
@@ -40,18 +40,18 @@ class RunLocation:
 def find_run_locations(
     bucket: str, s3: S3, records: Records, organisation_id: str | None = None, after: Run | None = None
 ) -> Iterator[RunLocation]:
-    """Find the runs, in the order of their key prefixes, and the documents whose key no run can have.
+    """Yield the runs, in the order of their key prefixes, and the documents whose key no run can have.
 
-    Takes a LIST request for each thousand runs and each thousand organisations, a Query of each
-    organisation's records, and a Scan request for each organisation, which finds organisations that
-    have records only. Holds one page of each in memory, and the ids of the organisations.
+    Sends a LIST request for each thousand runs and each thousand organisations, a Query for the records of
+    each organisation, and a Scan request for each organisation, which finds organisations that have
+    records only. Holds one page of each in memory, and the ids of the organisations.
 
     Args:
         bucket: bucket of runs.
         s3: S3, where the bucket is.
         records: records of the runs.
         organisation_id: organisation whose runs are found; None for all organisations.
-        after: only the runs that follow this one; None for all runs.
+        after: run after which to start; None for all runs.
 
     Raises:
         AWSCallError: AWS refuses a call or does not answer.
@@ -71,7 +71,7 @@ def find_run_locations(
 
 
 def _merge(listed: Iterator[tuple[str, None]], recorded: Iterator[tuple[str, RecordState]]) -> Iterator[RunLocation]:
-    """Merge two streams that are sorted by their first values, the names; one of a bucket, and one of a table."""
+    """Merge the names in the bucket and in the table, both in the order of the names."""
     for name, group in groupby(heapq.merge(listed, recorded, key=itemgetter(0)), key=itemgetter(0)):
         found = [record for _, record in group]
         record = next(filter(None, found), None)
@@ -84,7 +84,7 @@ def _list_organisations(bucket: str, s3: S3, records: Records) -> list[str]:
 
 
 def _list_runs(bucket: str, s3: S3, prefix: str, after: str) -> Iterator[tuple[str, None]]:
-    # "0" follows "/", so that the objects of the run before are not listed again.
+    # "0" is the character after "/": the objects of the run itself are not listed again.
     names = s3.list_level(bucket, prefix, f"{prefix}{after}0" if after else "")
     return ((name, None) for name in _without_other_files(names))
 
@@ -97,5 +97,5 @@ def _recorded_runs(records: Records, prefix: str, after: str) -> Iterator[tuple[
 
 
 def _without_other_files(names: Iterable[str]) -> Iterator[str]:
-    """Return the prefixes, and the keys that end like a run's metadata.json."""
+    """Return the prefixes, and the keys of objects that are named metadata.json."""
     return (name for name in names if name.endswith(("/", f"/{DOCUMENT}")))

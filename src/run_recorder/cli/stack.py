@@ -23,14 +23,14 @@ _CLIENT_CONFIG = Config(
 
 
 class StackError(RunRecorderError):
-    """The stack does not exist, or it is not one of Run Recorder's."""
+    """A stack that does not exist, or that is not a stack of Run Recorder."""
 
 
 class Stack:
-    """The resources that ``template.yaml`` created. Making one calls nothing.
+    """The resources of a stack of ``template.yaml``. The constructor calls no AWS operation.
 
     Attributes:
-        name: of the CloudFormation stack.
+        name: name of the CloudFormation stack.
         calls: how often each AWS operation was called.
     """
 
@@ -44,15 +44,15 @@ class Stack:
         region: str | None = None,
         endpoint_url: str | None = None,
     ) -> None:
-        """Name a stack.
+        """Refer to a stack.
 
         Args:
-            name: of the CloudFormation stack.
-            bucket: bucket of runs; None for the stack's.
-            table: table of records; None for the stack's.
-            profile: AWS profile; None for boto3's default, as of the next two.
-            region: AWS region.
-            endpoint_url: AWS endpoint.
+            name: name of the CloudFormation stack.
+            bucket: bucket of runs; None for the bucket of the stack.
+            table: table of records; None for the table of the stack.
+            profile: AWS profile; None for the default of boto3.
+            region: AWS region; None for the default of boto3.
+            endpoint_url: AWS endpoint; None for the default of boto3.
         """
         self.name = name
         self.calls: Counter[str] = Counter()
@@ -71,7 +71,7 @@ class Stack:
         """Return a new client of an AWS service."""
         try:
             client: Any = self._session.client(service, endpoint_url=self._endpoint_url, config=_CLIENT_CONFIG)  # type: ignore[call-overload]
-        except ValueError as error:  # botocore's answer to a malformed URL or region
+        except ValueError as error:  # raised by botocore for a malformed URL or region
             raise StackError(f"{error}: check --endpoint-url and --region") from error
         client.meta.events.register("before-call", self._count)
         return client
@@ -111,7 +111,7 @@ class Stack:
 
     @functools.cached_property
     def s3(self) -> S3:
-        """S3, where the bucket is."""
+        """The calls to S3."""
         return S3(self.client("s3"))
 
     @functools.cached_property
@@ -120,10 +120,10 @@ class Stack:
         return RunTable(self._table or self.output("RunsTable"), self.client("dynamodb"))
 
     def require_own_resources(self) -> None:
-        """Check that the bucket and the table are those of the stack.
+        """Check that the bucket and the table belong to the stack.
 
         Raises:
-            StackError: they are not, or the stack does not exist.
+            StackError: one of them does not, or the stack does not exist.
         """
         own = (self.output("RunsBucket"), self.output("RunsTable"))
         if own != (self.bucket, self.table.name):

@@ -19,8 +19,13 @@ _PRODUCTION = dict.fromkeys(("RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODE
 @click.argument(
     "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
-@click.option("--run", metavar="ORG/RUN", callback=parse_run, help="The run of the upload; its ids are compared.")
-@click.option("--production", is_flag=True, help="Require a pinned version of a named model, as production does.")
+@click.option(
+    "--run",
+    metavar="ORG/RUN",
+    callback=parse_run,
+    help="The run of the upload; ids in the document must equal its ids.",
+)
+@click.option("--production", is_flag=True, help="Require a pinned version of each named model, as in production.")
 @json_lines_option
 @click.pass_context
 def validate(
@@ -28,11 +33,11 @@ def validate(
 ) -> None:
     """Check metadata.json documents before they are uploaded; - is standard input.
 
-    Works offline, by the code that validates the upload, and reports all errors: the first 20, and
-    whether there are more.
+    Works offline, with the same code that validates uploads. Reports the first 20 errors of a document,
+    and whether there are more.
 
-    Two checks need the deployment and are left to it: whether the document must name a model, and
-    whether the listed files are there.
+    Only the deployed function can check whether a document must name a model, and whether its files are
+    in the bucket.
     """
     is_valid = True
     for file in files:
@@ -52,7 +57,7 @@ def validate(
 
 
 def check(body: bytes, run: Run | None, *, production: bool) -> list[FieldError]:
-    """Find the errors of a document that show without the deployment; more than `MAX_ERRORS` if there are more."""
+    """Return the errors of a document that need no deployment to be found; more than `MAX_ERRORS` if it has more."""
     if len(body) > MAX_BYTES:
         return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
     try:
@@ -74,7 +79,7 @@ def _check_model(metadata: Metadata) -> list[FieldError]:
 
 
 def _recorded_part(metadata: Metadata) -> dict[str, JSON]:
-    """Return what the record will hold of the document at least."""
+    """Return the part of a document that its record holds in any case."""
     return {**metadata.recorded, "parameters": metadata.parameters}
 
 
