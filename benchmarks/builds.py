@@ -17,9 +17,9 @@ def build(python: Path, work: Path) -> dict[str, Path]:
     """Build the packages in ``work``.
 
     Returns:
-        ``ours``: a plain `sam build`. ``default``: the same code, built by SAM's own builder for
-        Python. ``tutorial``: the handler built from the tutorials, likewise. ``floor``: the whole of boto3 as
-        pip installs it, with bytecode.
+        The folder of each package. ``ours``: a plain `sam build`. ``default``: the same code, built by SAM's own
+        builder for Python. ``tutorial``: the handler built from the tutorials, likewise. ``floor``: all of boto3
+        as pip installs it, with bytecode.
     """
     run_sam(python, "build", "--build-dir", work / "sam", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
     copy_modules(work / "default")

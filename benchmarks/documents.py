@@ -25,12 +25,12 @@ def _large(unit: str) -> bytes:
     return (document + ("," + unit) * times + "]}").ljust(_MEGABYTE).encode()
 
 
-# The id of a run begins with one of the names.
+# The names are the first parts of the run ids.
 DOCUMENTS = {
     "small": json.dumps(_SMALL).encode(),
     # The readings of an instrument.
     "large": _large(json.dumps({"well": "A1", "cycle": 17, "red": 0.0317, "green": 12.25, "flag": "ok"})),
-    # Needs the most memory of all shapes that were tried, while it is read. It is rejected.
+    # Of all shapes that were tried, needs the most memory while it is read. It is rejected.
     "nested": _large("[" * 500 + "]" * 500),
     # Needs the most memory while it is written: it fills the record, one byte at a time. It is accepted.
     "empties": json.dumps(_SMALL | {"parameters": {"empties": [""] * 340_000}}, separators=(",", ":"))

@@ -1,5 +1,6 @@
-"""The least work that records a run: one read and one write with boto3, of the same object and item as
-the function's. The item is prepared beforehand.
+"""The least work that records a run: one read and one write with boto3, with a prepared item.
+
+The object and the item are those of the function.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The measurements, each in processes of its own; the packages alternate, and the results are medians."""
+"""The measurements, each in its own processes; the packages alternate, and the results are medians."""
 
 import json
 import statistics
@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.documents import BUCKET, make_event
 
 LATENCY = 0.15
-"""Seconds that each call takes when batches are timed, far more than the server's own work."""
+"""Seconds that each call takes when batches are timed, far more than the work of the server."""
 
 Figures = dict[str, float]
 

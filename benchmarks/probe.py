@@ -1,6 +1,6 @@
-"""Measure a handler in a process of its own, with its package on the path.
+"""Measure a handler in its own process, with its package on the path.
 
-Imports little, since imports are measured too. Reads the task as JSON from standard input, and prints
+Imports little, because imports are part of the measurement. Reads the task as JSON from standard input, and prints
 the figures as JSON. A handler is named ``module:function``.
 """
 
@@ -30,7 +30,7 @@ class Context:
 
 
 def load(name: str) -> Handler:
-    """Return the handler of this name; it raises an error for a failed message, which would look fast."""
+    """Return the handler of this name; it raises an error for a failed message, which would take too little time."""
     module, _, function = name.partition(":")
     handler: Handler = getattr(importlib.import_module(module), function)
 
@@ -43,8 +43,9 @@ def load(name: str) -> Handler:
 
 
 def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
-    """Return the CPU seconds of this process, including the start of the interpreter: until it is ready
-    for an event, and through its first event.
+    """Return the CPU seconds of this process until it is ready for an event, and through its first event.
+
+    The start of the interpreter is included.
     """
     handle = load(handler)
     ready = time.process_time()
@@ -53,8 +54,9 @@ def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
 
 
 def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[float]:
-    """Return the median seconds of each handler for an event, by ``clock`` of the module ``time``, all
-    in this process. The handlers alternate; the first event of each is left out.
+    """Return the median seconds of each handler for an event, by ``clock`` of the module ``time``.
+
+    The handlers alternate in this process; the first event of each handler is left out.
     """
     now = getattr(time, clock)
     loaded = [load(handler) for handler in handlers]
@@ -68,9 +70,7 @@ def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> lis
 
 
 def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:
-    """Return the peak resident memory of this process in bytes: idle after an event, and after the
-    measured event.
-    """
+    """Return the peak resident memory of this process in bytes: after the event ``idle``, and after ``event``."""
     unit = 1 if sys.platform == "darwin" else 1024
     handle = load(handler)
     handle(idle, Context())
@@ -84,4 +84,4 @@ if __name__ == "__main__":
     measures: dict[str, Callable[..., object]] = {"start": start, "repeat": repeat, "grow": grow}
     figures = measures[task.pop("measure")](**task)
     print(json.dumps(figures), file=sys.stderr, flush=True)
-    os._exit(0)  # what a handler does at the end of its process is not measured
+    os._exit(0)  # exit handlers are not measured

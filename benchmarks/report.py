@@ -13,7 +13,7 @@ class Row:
 
     Attributes:
         what: the measurement.
-        unit: of both figures.
+        unit: the unit of both figures.
         ours: our figure.
         beside: the name of the other figure.
         other: the other figure.

@@ -1,7 +1,7 @@
-"""The S3 and DynamoDB calls of the handlers, with prepared answers, at once or after a latency.
+"""A server of S3 and DynamoDB with prepared answers, at once or after a latency.
 
-The server is a process of its own, so that its work is not measured. Every read returns a document,
-and every write succeeds on a new record. The begin of the run id selects the document:
+The server runs in its own process, so that its work is not measured. Every read returns a document,
+and every write succeeds on a new record. The first part of the run id selects the document:
 ``runs/acme/small-17/metadata.json``.
 """
 
@@ -21,7 +21,7 @@ _REQUEST_ID = b"x-amzn-requestid: 4442587FB7D0A2F9\r\nx-amz-request-id: 4442587F
 
 
 class _Server(asyncio.Protocol):
-    """A connection that is kept alive, with one request after the other."""
+    """A keep-alive connection with one request at a time."""
 
     def __init__(self, answers: dict[str, bytes], latency: float) -> None:
         self._answers = answers
@@ -82,7 +82,7 @@ def _run(latency: float, port: Connection) -> None:
 
 @contextmanager
 def serve(latency: float = 0) -> Iterator[str]:
-    """Serve while the context lasts, each answer after ``latency`` seconds; yield the URL."""
+    """Run the server while the context lasts, with each answer after ``latency`` seconds; yield its URL."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(latency, sender), daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""The sample events, each in a container that `sam local invoke` starts, against a stack in this process."""
+"""The sample events, each run in a container of `sam local invoke`, with a stack in this process."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ _FIND_ENGINE = (
 )
 
 Invoke = Callable[[str, Path], dict[str, Any]]
-"""Runs a function, named as the template names it, on an event, and returns its answer or its error."""
+"""A function that invokes a Lambda function, by its name in the template, and returns its answer or its error."""
 
 
 def run_samples() -> int:
@@ -44,13 +44,13 @@ def run_samples() -> int:
 
 
 def compare(stack: LocalStack, invoke: Invoke) -> int:
-    """Run every sample event on an empty table; the exit status is 1 if an answer is not the expected one."""
+    """Run every sample event, each on an empty table; return the exit status, 1 if an answer is not as expected."""
     status = 0
     for sample in SAMPLES:
         stack.delete_records()
         expected = json.loads(expected_answer(sample).read_text())
         answer = invoke(_FUNCTIONS[choose_handler(json.loads(sample.read_text())).__name__], sample)
-        # An error has a message and a stack trace, too.
+        # An error also has a message and a stack trace.
         if {name: answer.get(name) for name in expected} == expected:
             show.step(f"{sample.relative_to(EVENTS.parent)}: as expected")
         else:
@@ -59,14 +59,14 @@ def compare(stack: LocalStack, invoke: Invoke) -> int:
 
 
 def _build(python: Path, folder: Path, url: str) -> Invoke:
-    """Build the functions, and return a function that runs them in containers with the stack at this URL."""
+    """Build the functions, and return a function that invokes them in containers, with the stack at this URL."""
     overrides = ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
     show.step("sam build")
     run_sam(python, "build", "--build-dir", folder, *overrides)
     variables = json.loads((ROOT / "local" / "sam-env-vars.json").read_text())
     variables["Parameters"]["AWS_ENDPOINT_URL"] = url.replace("127.0.0.1", "host.docker.internal")
     (folder / "variables.json").write_text(json.dumps(variables))
-    # SAM CLI looks for its configuration beside the template, which is not at the top of this project here.
+    # SAM CLI looks for its configuration beside the template, which is in another folder here.
     options: list[str | Path] = ["--config-file", ROOT / "samconfig.toml", "--template", folder / "template.yaml"]
     options += ["--env-vars", folder / "variables.json", *overrides]
 

@@ -1,4 +1,4 @@
-"""`invoke`: hand a sample event to the function that AWS would invoke with it."""
+"""`invoke`: invoke the function with a sample event, as AWS would."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from run_recorder.errors import RunRecorderError
 
 
 def invoke(file: Path) -> int:
-    """Show the answer of the function to an event, with the sample objects in the bucket, and the records.
+    """Invoke the function with an event, with the sample objects in the bucket; show its answer and the records.
 
     Returns:
-        The exit status: 1 if the file is no event or the function raised.
+        The exit status: 1 if the file is not an event, or if the function raised an error.
     """
     try:
         event = json.loads(file.read_bytes())
@@ -39,5 +39,5 @@ def invoke(file: Path) -> int:
 
 
 def choose_handler(event: dict[str, Any]) -> Handler:
-    """Return the entry point that AWS would hand this event to."""
+    """Return the entry point that AWS would invoke with this event."""
     return backfill_handler if "invocationSchemaVersion" in event else lambda_handler

@@ -37,7 +37,7 @@ def _list(self: SQSResponse) -> ActionResult:
 
 
 def _tasks_of(backend: SQSBackend) -> list[dict[str, Any]]:
-    """Return the tasks of the backend, the latest first; moto's reset deletes them, as it deletes queues."""
+    """Return the tasks of the backend, the latest first; moto's reset deletes them with the queues."""
     tasks: list[dict[str, Any]] = backend.__dict__.setdefault("message_move_tasks", [])
     return tasks
 

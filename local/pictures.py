@@ -20,7 +20,7 @@ PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 # A dashboard's grid has 24 columns.
 _COLUMNS, _COLUMN, _ROW = 24, 42, 27
-# The colours of lines that have none in the template.
+# The colours of the lines that have no colour in the template.
 _COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
 
 _TERMINAL_WIDTH = 112
@@ -52,7 +52,7 @@ def draw_dashboard(dashboard: dict[str, Any]) -> str:
 
 
 def draw_terminal() -> str:
-    """Return the output of ``make run`` as SVG; times and ids are replaced, so that each drawing is the same."""
+    """Return the output of ``make run`` as SVG, with fixed times and ids, so that each drawing is the same."""
     screen = _make_console()
     shown, show.console = show.console, screen
     started = datetime.now(UTC).replace(microsecond=0)
@@ -64,7 +64,7 @@ def draw_terminal() -> str:
     window = _make_console()
     window.print(Text.from_ansi(_settle("\n".join(lines), started)))
     svg = window.export_svg(title="make run", unique_id="run")
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # fonts from elsewhere; monospace is left
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # no fonts from other sites
 
 
 def _make_console() -> Console:
@@ -142,7 +142,7 @@ def _draw_graph(properties: dict[str, Any], x: int, y: int, width: int, height: 
 
 
 def _name_lines(properties: dict[str, Any]) -> list[tuple[str, str]]:
-    """The label and the colour of each line of a graph."""
+    """Return the label and the colour of each line of a graph."""
     if "query" in properties:
         labels = re.findall(r" as (\w+)", properties["query"])
         return list(zip(labels, _COLOURS, strict=False))
@@ -165,7 +165,7 @@ def _text(x: int, y: int, text: str, size: int, anchor: str = "start", weight: s
 
 
 def main(folder: Path = PICTURES) -> None:
-    """Draws all pictures into a folder."""
+    """Draw all pictures into a folder."""
     (folder / "dashboard.svg").write_text(draw_dashboard(load_dashboard()))
     (folder / "run.svg").write_text(draw_terminal())
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SAM = Path(sys.prefix) / "sam"
-"""SAM CLI's own environment, inside the one that runs this."""
+"""The virtual environment of SAM CLI, inside the one of this process."""
 
 ARCHITECTURE = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
-"""The architecture of this machine, as Lambda calls it."""
+"""The architecture of this machine, by its name in Lambda."""
 
 
 def find_python() -> Path | None:
-    """Return Lambda's Python, from PATH or from pyenv's versions (pyenv's shims may refuse to run it)."""
+    """Return Lambda's Python, from PATH or from the versions of pyenv, whose shims may refuse to run it."""
     on_path = shutil.which("python3.13")
     installed = sorted(Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13"))
     for candidate in [Path(on_path), *installed] if on_path else installed:
@@ -26,10 +26,10 @@ def find_python() -> Path | None:
 
 
 def run_sam(python: Path, *arguments: str | Path, umask: int = -1) -> str:
-    """Run SAM CLI at the top of this project and return what it printed.
+    """Run SAM CLI at the top of this project and return its output.
 
     Raises:
-        RuntimeError: it failed; with what it printed and said of the error.
+        RuntimeError: SAM CLI failed; the message holds its output.
     """
     path = os.pathsep.join([str(SAM / "bin"), str(python.parent), os.environ["PATH"]])
     done = subprocess.run(  # noqa: S603

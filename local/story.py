@@ -1,4 +1,4 @@
-"""The story of a run: recorded, rejected, recorded again, and in development."""
+"""A run in production, recorded, rejected and recorded again, and a run in development."""
 
 import contextlib
 import io
@@ -54,7 +54,7 @@ def _upload(stack: LocalStack, document: bytes) -> None:
 
 
 def _deliver(stack: LocalStack) -> dict[str, Any]:
-    """Deliver what is in the queue, show its outcome, and return the record."""
+    """Deliver the messages in the queue, show their outcomes, and return the record."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         while stack.deliver(lambda_handler):

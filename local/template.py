@@ -11,7 +11,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# It logs warnings about usage figures that are not collected.
+# It logs warnings about usage metrics, which are not collected.
 logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)
 
 REGION = "us-east-1"
@@ -22,7 +22,7 @@ CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
 
 
 def translate(parameters: dict[str, str]) -> dict[str, Any]:
-    """Return the template as plain CloudFormation, with these parameters and the defaults of the others."""
+    """Return the template as CloudFormation, with these parameters and the defaults of the others."""
     template = copy.deepcopy(_load())  # the translator changes it
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
