@@ -18,7 +18,9 @@ def s3control(stack: LocalStack, stub_client: Callable[[str], Stubber]) -> Stubb
     return stub_client("s3control")
 
 
-def test_job_lists_invokes_and_reports_by_itself(s3control: Stubber, stack: LocalStack) -> None:
+def test_job_lists_the_documents_invokes_the_function_and_writes_a_report(
+    s3control: Stubber, stack: LocalStack
+) -> None:
     bucket_arn = f"arn:aws:s3:::{stack.outputs['RunsBucket']}"
     expected = {
         "AccountId": "123456789012",
@@ -75,7 +77,9 @@ def test_without_yes_the_request_is_printed_and_not_sent(
 
 
 @pytest.mark.parametrize("answer", ["n\n", "y\n"])
-def test_terminal_is_asked(s3control: Stubber, mocker: MockerFixture, answer: str) -> None:
+def test_job_is_created_after_a_confirmation_at_the_terminal(
+    s3control: Stubber, mocker: MockerFixture, answer: str
+) -> None:
     mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=True)
     if answer == "y\n":
         s3control.add_response("create_job", {"JobId": "job-id"})

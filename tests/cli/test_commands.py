@@ -59,7 +59,7 @@ def test_stack_that_does_not_exist_is_reported(command: list[str]) -> None:
     )
 
 
-def test_stack_of_something_else_is_reported() -> None:
+def test_stack_of_another_application_is_reported() -> None:
     template = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}})
     boto3.client("cloudformation").create_stack(StackName="another", TemplateBody=template)
     check_failure(

@@ -1,4 +1,4 @@
-"""`run-recorder dead-letters`: the messages in the dead-letter queue, their reasons, and the way back."""
+"""`run-recorder dead-letters`: messages listed with their reasons, put back, and deleted."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def moved(*arguments: str) -> int:
 
 @pytest.fixture
 def send(shared_stack: LocalStack) -> Iterator[Callable[..., str]]:
-    """Puts a message into the dead-letter queue; returns its id."""
+    """A function that puts a message into the dead-letter queue and returns its id."""
     queue = shared_stack.outputs["DeadLetterQueue"]
 
     def put(body: Any, **attributes: str) -> str:
@@ -56,7 +56,7 @@ def send(shared_stack: LocalStack) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def notification(shared_stack: LocalStack, s3_record: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes an S3 notification of these keys in the bucket of runs."""
+    """A function that returns an S3 notification of these keys in the bucket of runs."""
 
     def make(*keys: str) -> dict[str, Any]:
         return {"Records": [s3_record(key, bucket=shared_stack.outputs["RunsBucket"]) for key in keys]}
@@ -193,7 +193,7 @@ def test_unknown_message_to_discard_is_reported(send: Callable[..., str]) -> Non
 
 
 @pytest.mark.parametrize("answer", [None, "n\n", "y\n"], ids=["no terminal", "no", "yes"])
-def test_messages_are_moved_and_deleted_only_if_told_so(
+def test_messages_are_moved_and_deleted_only_after_a_confirmation(
     send: Callable[..., str], mocker: MockerFixture, answer: str | None
 ) -> None:
     mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=answer is not None)
@@ -244,7 +244,7 @@ def test_messages_that_were_put_back_are_recorded(
     assert recorded == {str(number) for number in range(12)}
 
 
-def test_second_move_is_not_mistaken_for_the_first(send: Callable[..., str], mocker: MockerFixture) -> None:
+def test_second_move_is_distinguished_from_the_first(send: Callable[..., str], mocker: MockerFixture) -> None:
     mocker.patch("time.time_ns", side_effect=[1_000_000, 2_000_000])
     send("one")
     assert moved() == 1

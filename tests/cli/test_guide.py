@@ -1,4 +1,4 @@
-"""docs/command-line.md against the commands: nothing is left out, and nothing is invented."""
+"""docs/command-line.md, compared with the commands: complete, and without extra entries."""
 
 import re
 from pathlib import Path
@@ -54,8 +54,8 @@ def test_section_of_a_command_lists_its_options_and_its_exit_code(name: str) -> 
     rows = {row.split()[0] for row in first_cells(text) if row.startswith("--")}
     assert rows == options_of(command).keys() - STACK_OPTIONS
     assert isinstance(command, Command)
-    told = re.findall(r"^Exit code 1: (.+)\.$", text, re.MULTILINE)
-    assert told == ([command.attention] if command.attention else [])
+    documented = re.findall(r"^Exit code 1: (.+)\.$", text, re.MULTILINE)
+    assert documented == ([command.attention] if command.attention else [])
 
 
 def test_common_options_have_their_variables() -> None:

@@ -82,7 +82,7 @@ def test_empty_list_is_a_line_on_standard_error(arguments: list[str], message: s
         assert (result.exit_code, result.stdout, result.stderr) == (0, "", message)
 
 
-def test_since_takes_times_of_all_zones(mocker: MockerFixture) -> None:
+def test_since_accepts_times_of_all_zones(mocker: MockerFixture) -> None:
     find = mocker.patch("run_recorder.cli.list_runs.Records.newest", autospec=True, return_value=[])
     for since, expected in {
         "2026-11-20": "2026-11-20T00:00:00.000000Z",

@@ -66,7 +66,7 @@ def test_show_explains_why_a_run_is_not_recorded(record_run: Callable[..., Outco
     assert json.loads(run_command("show", "shown/again", "--json").stdout)["state"] == "orphaned"
 
 
-def test_show_says_that_errors_are_left_out_and_that_files_were_missing(record_run: Callable[..., Outcome]) -> None:
+def test_show_reports_truncated_errors_and_missing_files(record_run: Callable[..., Outcome]) -> None:
     files = [{"path": f"{number}.csv"} for number in range(21)]
     record_run("shown", "many", json.dumps({"files": files}).encode())
     shown = run_command("show", "shown/many").stdout

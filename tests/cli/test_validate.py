@@ -1,4 +1,4 @@
-"""`run-recorder validate`: offline, by the code that validates uploads."""
+"""`run-recorder validate`: offline, with the code that validates uploads."""
 
 import json
 from pathlib import Path
@@ -86,14 +86,14 @@ def test_ids_of_the_run_are_compared(document: Path) -> None:
         (b'{"model": {"name": 1}}', ["/model/name: expected a string, found an integer"]),
     ],
 )
-def test_production_takes_pinned_models_only(model: bytes, errors: list[str]) -> None:
-    told = validate("-", "--production", stdin=model)
-    assert told.stdout.splitlines() == [f"-: {error}" for error in errors or ["valid"]]
+def test_production_accepts_pinned_models_only(model: bytes, errors: list[str]) -> None:
+    result = validate("-", "--production", stdin=model)
+    assert result.stdout.splitlines() == [f"-: {error}" for error in errors or ["valid"]]
     assert "/model/version" not in validate("-", stdin=model).stdout
 
 
 @pytest.mark.parametrize("run", ["acme", "acme/", "acme/run 1", "acme/run-1/x"])
-def test_run_that_names_no_key_is_a_usage_error(document: Path, run: str) -> None:
+def test_invalid_run_is_a_usage_error(document: Path, run: str) -> None:
     assert validate(document, "--run", run).exit_code == 2
 
 
@@ -115,7 +115,7 @@ def test_size_limits_are_those_of_the_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fields", [["tags"], ["parameters"], ["tags", "parameters"]])
-def test_size_counts_every_field_that_the_record_holds(fields: list[str], tmp_path: Path) -> None:
+def test_size_includes_every_field_of_the_record(fields: list[str], tmp_path: Path) -> None:
     path = tmp_path / "metadata.json"
     path.write_text(json.dumps({field: {"x": "x" * (400_000 // len(fields))} for field in fields}))
     assert "shorten parameters or tags" in validate(path).stdout

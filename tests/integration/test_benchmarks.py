@@ -1,4 +1,4 @@
-"""The benchmark's own parts: what does not work would look fast."""
+"""The parts of the benchmark: one that does not work would yield good figures."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from run_recorder.metadata import MAX_BYTES
 
 @pytest.fixture
 def requests(environment: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]]:
-    """What is asked of the benchmark's server, without what differs from time to time."""
+    """The parameters of the calls to the server of the benchmark."""
     session = boto3.Session()
     made: list[dict[str, object]] = []
     session.events.register("provide-client-params", lambda params, **_: made.append(params))
@@ -26,13 +26,13 @@ def requests(environment: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]
         yield made
 
 
-def test_function_records_what_the_server_answers(requests: list[dict[str, object]]) -> None:
+def test_function_records_the_documents_of_the_server(requests: list[dict[str, object]]) -> None:
     event = make_event("small", 2)
     assert lambda_handler(event, Context()) == {"batchItemFailures": []}
     assert len([request for request in requests if "UpdateExpression" in request]) == 2
 
 
-def test_bare_calls_are_those_of_the_function(requests: list[dict[str, object]]) -> None:
+def test_bare_calls_equal_the_calls_of_the_function(requests: list[dict[str, object]]) -> None:
     lambda_handler(make_event("small", 1), Context())
     ours = requests.copy()
     requests.clear()
@@ -46,7 +46,7 @@ def test_bare_calls_are_those_of_the_function(requests: list[dict[str, object]])
     assert abs(len(str(written)) - len(str(ours_written))) < 100
 
 
-def test_large_documents_are_as_large_as_may_be() -> None:
+def test_large_documents_have_the_greatest_size() -> None:
     assert {len(DOCUMENTS[name]) for name in ("large", "nested", "empties")} == {MAX_BYTES}
 
 

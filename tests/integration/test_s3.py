@@ -1,4 +1,4 @@
-"""Class S3 against moto, whose ``mock_aws`` replaces ``mock_s3`` and those of the other services since moto 5."""
+"""Class S3 with moto, whose ``mock_aws`` replaces ``mock_s3`` and its siblings since moto 5."""
 
 from collections.abc import Iterator
 
@@ -54,7 +54,7 @@ def test_list_objects_over_several_pages(s3_test: S3) -> None:
 
 
 def test_list_level(s3_test: S3) -> None:
-    """What begins with the name to start after and a slash counts as before it, if the slash is replaced by "0"."""
+    """A listing after a name with "0" in place of "/" leaves out the names below that folder."""
     for key in ("p/a-1/x", "p/a/x", "p/a/y/z", "p/a0/x", "p/b", "p/", "q/c"):
         s3_test.client.put_object(Bucket=BUCKET, Key=key, Body=b"")
     assert list(s3_test.list_level(BUCKET, "p/")) == ["p/a-1/", "p/a/", "p/a0/", "p/b"]
@@ -117,7 +117,7 @@ def test_list_versions(s3_test: S3, metadata: str) -> None:
 
 @pytest.mark.usefixtures("distinct_times")
 def test_list_versions_over_several_pages(s3_test: S3, metadata: str, environment: pytest.MonkeyPatch) -> None:
-    """The listing ends with the key, however many longer keys begin with it."""
+    """The listing ends after the key, however many longer keys begin with it."""
     environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "5")  # a page
     s3_test.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     put = [s3_test.client.put_object(Bucket=BUCKET, Key=metadata, Body=b"")["VersionId"] for _ in range(11)]
@@ -158,7 +158,7 @@ def test_read_object_by_version(s3_test: S3, metadata: str) -> None:
         assert (stored.body, stored.version_id) == (body, version or second)
 
 
-def test_read_object_that_is_gone(s3_test: S3, metadata: str) -> None:
+def test_read_object_that_does_not_exist(s3_test: S3, metadata: str) -> None:
     assert s3_test.read_object(BUCKET, metadata, "no-such-version", max_bytes=2) is None
     s3_test.client.delete_object(Bucket=BUCKET, Key=metadata)
     assert s3_test.read_object(BUCKET, metadata, max_bytes=2) is None

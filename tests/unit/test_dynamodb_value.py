@@ -1,4 +1,4 @@
-"""Spelling and weight of values in an item."""
+"""Format and size of values in an item."""
 
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,8 @@ from run_recorder.dynamodb_value import measure, serialize
         ({"é": {"b": "c"}}, {"M": {"é": {"M": {"b": {"S": "c"}}}}}, 12),
     ],
 )
-def test_values_are_spelled_and_measured_as_dynamodb_does(value: Any, serialized: dict[str, Any], size: int) -> None:
+def test_values_have_the_format_and_the_size_that_dynamodb_defines(
+    value: Any, serialized: dict[str, Any], size: int
+) -> None:
     assert serialize(value) == serialized
     assert measure(value) == size

@@ -1,4 +1,4 @@
-"""Errors fit beside the record that they must not destroy."""
+"""The texts of errors, and their limits."""
 
 from run_recorder.errors import FieldError, InvalidMetadataError
 
@@ -15,7 +15,7 @@ def test_lone_surrogates_are_replaced() -> None:
     assert FieldError("/\ud800", "m").path == "/?"
 
 
-def test_invalid_metadata_tells_every_error() -> None:
+def test_message_of_invalid_metadata_lists_every_error() -> None:
     error = InvalidMetadataError([FieldError("", "one"), FieldError("/a", "two")])
     assert str(error) == "document: one; /a: two"
     assert error.errors == (FieldError("", "one"), FieldError("/a", "two"))

@@ -1,4 +1,4 @@
-"""Envelopes, keys and sequencers."""
+"""Object events from every envelope."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_eventbridge_key_is_not_decoded() -> None:
         ("Replication:OperationFailedReplication", False),
     ],
 )
-def test_only_created_objects_are_created(name: str, *, created: bool) -> None:
+def test_only_object_created_events_are_creations(name: str, *, created: bool) -> None:
     (object_event,) = parse_object_events(notification(s3_record(name=name)))
     assert object_event.created is created
 
@@ -80,24 +80,24 @@ def test_other_detail_types_of_eventbridge_are_not_creations() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.6", "2.17"])
-def test_every_event_version_2_is_taken(version: str) -> None:
+def test_every_event_version_2_is_accepted(version: str) -> None:
     assert len(parse_object_events({"Records": [{**s3_record(), "eventVersion": version}]})) == 1
 
 
-def test_every_record_is_taken() -> None:
+def test_every_record_gives_an_object_event() -> None:
     assert [
         object_event.key
         for object_event in parse_object_events(notification(s3_record("a"), s3_record("b"), s3_record("c")))
     ] == list("abc")
 
 
-def test_sns_delivers_s3_notifications() -> None:
+def test_s3_notifications_in_sns_are_parsed() -> None:
     event = sns_event(notification(s3_record("a"), s3_record("b")))
     assert [object_event.key for object_event in parse_object_events(event)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("event", [TEST_EVENT, sns_event(TEST_EVENT)])
-def test_test_event_names_no_upload(event: dict[str, Any]) -> None:
+def test_test_event_gives_no_object_event(event: dict[str, Any]) -> None:
     assert parse_object_events(event) == []
 
 
@@ -131,7 +131,7 @@ def test_sqs_messages_are_parsed_by_their_bodies() -> None:
         '{"source": "aws.s3", "detail-type": "Object Created", "detail": {}}',
     ],
 )
-def test_bad_sqs_message_spoils_only_itself(body: str) -> None:
+def test_invalid_sqs_message_does_not_affect_others(body: str) -> None:
     bad, good = parse_messages(sqs_event(body, notification(s3_record())))
     assert isinstance(bad.error, UnknownEventError)
     assert bad.object_events == ()
@@ -142,14 +142,14 @@ def test_bad_sqs_message_spoils_only_itself(body: str) -> None:
 @pytest.mark.parametrize(
     "fields", [{"key": "runs/\ud800"}, {"bucket": "b\udfff"}, {"versionId": "\udc00\ud800"}], ids=str
 )
-def test_message_with_a_lone_surrogate_spoils_only_itself(fields: dict[str, str]) -> None:
-    """JSON can escape it, but neither a request to S3 nor a line of the log can hold it."""
+def test_message_with_a_lone_surrogate_does_not_affect_others(fields: dict[str, str]) -> None:
+    """JSON can escape a lone surrogate, but neither a request to S3 nor a log line can contain one."""
     bad, good = parse_messages(sqs_event(notification(s3_record(**fields)), notification(s3_record("\ud83d\ude00"))))
     assert str(bad.error) == "a bucket, key or version that is not Unicode text"
     assert good.error is None
 
 
-def test_sqs_record_without_an_id_cannot_be_reported_and_raises() -> None:
+def test_sqs_record_without_an_id_raises() -> None:
     with pytest.raises(UnknownEventError, match="messageId"):
         parse_messages({"Records": [{"eventSource": "aws:sqs", "body": "{}"}]})
 
@@ -171,22 +171,22 @@ def test_sqs_record_without_an_id_cannot_be_reported_and_raises() -> None:
         {"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": "PutObject"}},
     ],
 )
-def test_what_is_not_an_s3_event_is_refused(event: Any) -> None:
+def test_event_that_is_not_an_s3_event_raises(event: Any) -> None:
     with pytest.raises(UnknownEventError, match="not a"):
         parse_object_events(event)
 
 
-def test_event_version_3_is_refused() -> None:
+def test_event_version_3_raises() -> None:
     with pytest.raises(UnknownEventError, match=r"event version 2\.x"):
         parse_object_events({"Records": [{**s3_record(), "eventVersion": "3.0"}]})
 
 
-def test_refusal_tells_the_shape_but_not_the_contents() -> None:
-    with pytest.raises(UnknownEventError) as refusal:
+def test_error_names_the_shape_of_the_event_but_not_its_contents() -> None:
+    with pytest.raises(UnknownEventError) as raised:
         parse_object_events({"password": "secret", "x" * 100: 1})
-    assert "'password'" in str(refusal.value)
-    assert "secret" not in str(refusal.value)
-    assert "x" * 41 not in str(refusal.value)
+    assert "'password'" in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert "x" * 41 not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_refusal_tells_the_shape_but_not_the_contents() -> None:
         (None, False),
     ],
 )
-def test_sqs_is_told_by_its_event_source(event: Any, *, expected: bool) -> None:
+def test_sqs_event_is_recognised_by_its_event_source(event: Any, *, expected: bool) -> None:
     assert is_from_sqs(event) is expected
 
 
 @pytest.mark.parametrize("schema", ["1.0", "2.0"])
-def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str) -> None:
+def test_task_of_batch_operations_gives_an_unsequenced_object_event(schema: str) -> None:
     task = batch_task("runs/a%2Bb/c%40d%3A%3D/metadata.json", "b", "t", "v", schema=schema)
     (message,) = parse_tasks(batch_event(task, schema=schema))
     assert message.item_id == "t"
@@ -213,7 +213,7 @@ def test_task_of_batch_operations_is_an_unsequenced_upload(schema: str) -> None:
     )
 
 
-def test_task_that_names_no_object_spoils_only_itself() -> None:
+def test_task_that_names_no_object_does_not_affect_others() -> None:
     good = batch_task("k", task_id="1")
     messages = parse_tasks(batch_event({"taskId": "0", "s3Key": "k"}, good, {"taskId": "2"}))
     assert [message.error is None for message in messages] == [False, True, False]
@@ -230,6 +230,6 @@ def test_task_that_names_no_object_spoils_only_itself() -> None:
         notification(),
     ],
 )
-def test_what_is_not_of_batch_operations_is_refused(event: Any) -> None:
+def test_event_that_is_not_of_batch_operations_raises(event: Any) -> None:
     with pytest.raises(UnknownEventError, match="not a"):
         parse_tasks(event)

@@ -1,4 +1,4 @@
-"""Declared files against a bucket that counts the requests that list it."""
+"""Declared files, checked against a bucket that counts its LIST requests."""
 
 import math
 from unittest.mock import MagicMock
@@ -36,7 +36,7 @@ class FilesBench:
 
     @property
     def requests(self) -> int:
-        """How many LIST requests there were."""
+        """The number of LIST requests."""
         return len(self.bucket.lists)
 
 
@@ -77,7 +77,7 @@ def test_declared_files_between_others_take_no_more_requests_than_the_listing_ha
     assert files_bench.requests == 10
 
 
-def test_pages_without_a_declared_file_are_passed_over(files_bench: FilesBench) -> None:
+def test_pages_without_a_declared_file_are_not_listed(files_bench: FilesBench) -> None:
     paths = [f"{number:06}" for number in range(100_000)]
     files_bench.store(*paths)
     declared = ["000500", "000501", "050000", "050999", "099999"]
@@ -98,14 +98,14 @@ def test_missing_files_take_no_more_requests_than_there_are_declared_files(files
     assert files_bench.requests == 4
 
 
-def test_several_files_are_missing_before_one_that_is_there(files_bench: FilesBench) -> None:
+def test_several_files_are_missing_before_one_that_exists(files_bench: FilesBench) -> None:
     files_bench.store("d")
     assert files_bench.find_missing("a", "b", "c", "d") == missing((0, "a"), (1, "b"), (2, "c"))
     assert files_bench.requests == 1
 
 
-def test_names_between_a_file_and_the_text_below_it_are_listed_page_by_page(files_bench: FilesBench) -> None:
-    """Only names that contain the last character of Unicode in that place are."""
+def test_names_between_a_file_and_the_string_before_it_are_listed_page_by_page(files_bench: FilesBench) -> None:
+    """Only names that contain the last character of Unicode in that place sort between them."""
     files_bench.bucket.page_size = 10
     files_bench.store("a", *(f"a{LAST}{number:02}" for number in range(25)), "b", "c")
     assert files_bench.find_missing("b") == []
@@ -122,14 +122,14 @@ def test_object_of_another_run_is_not_a_file_of_this_one(files_bench: FilesBench
     assert files_bench.find_missing("a") == missing((0, "a"))
 
 
-def test_file_in_another_size_than_stated_is_an_error(files_bench: FilesBench) -> None:
+def test_file_of_another_size_than_declared_is_an_error(files_bench: FilesBench) -> None:
     files_bench.bucket.put_files(PREFIX + "a", size=2)
     assert files_bench.find_missing("a", size=2) == []
     assert files_bench.find_missing("a") == []
     assert files_bench.find_missing("a", size=0) == [FieldError("/files/0/size", "the object has 2 bytes, not 0")]
 
 
-def test_empty_file_is_there(files_bench: FilesBench) -> None:
+def test_empty_file_exists(files_bench: FilesBench) -> None:
     files_bench.bucket.put_files(PREFIX + "a", size=0)
     assert files_bench.find_missing("a", size=0) == []
     assert files_bench.find_missing("a", size=1) == [FieldError("/files/0/size", "the object has 0 bytes, not 1")]
@@ -140,8 +140,8 @@ def test_file_that_is_declared_twice_is_checked_for_each_declaration(files_bench
     assert files_bench.find_missing("a", "b", "a", "b") == missing((1, "b"), (3, "b"))
 
 
-def test_path_that_no_key_can_have_is_missing_and_never_sent_to_s3(files_bench: FilesBench) -> None:
-    """S3 allows keys of 1024 bytes, and the address of a request has a limit, too."""
+def test_path_too_long_for_a_key_is_missing_and_never_sent_to_s3(files_bench: FilesBench) -> None:
+    """S3 allows keys of at most 1024 bytes, and the URL of a request has a limit as well."""
     longest = "é" * ((1024 - len(PREFIX)) // 2)
     longest += "x" * (1024 - len((PREFIX + longest).encode()))
     files_bench.store(longest)
@@ -153,7 +153,7 @@ def test_path_that_no_key_can_have_is_missing_and_never_sent_to_s3(files_bench: 
 
 
 def test_empty_page_that_is_not_the_last_raises(files_bench: FilesBench) -> None:
-    """Else the same page would be asked for again and again."""
+    """Otherwise the same page would be requested endlessly."""
     files_bench.client.list_objects_v2.side_effect = [{"IsTruncated": True}, {"IsTruncated": False}]
     with pytest.raises(AWSCallError, match=r"listing s3://run-recorder-runs/runs/acme/run-0001/ was answered with an"):
         files_bench.find_missing("a")
@@ -173,7 +173,7 @@ def test_empty_page_that_is_not_the_last_raises(files_bench: FilesBench) -> None
     ],
     ids=["letter", "U+0001", "U+0000", "U+E000", "U+10FFFF", "1020 bytes", "1021 bytes", "1024 bytes"],
 )
-def test_text_just_below_a_key(key: str, text: str) -> None:
+def test_string_just_before_a_key(key: str, text: str) -> None:
     assert just_below(key) == text
     assert len(text.encode()) <= 1024
 
@@ -183,7 +183,7 @@ paths = st.text(st.sampled_from(ALPHABET), min_size=1, max_size=4)
 
 
 @given(paths)
-def test_no_key_without_the_last_character_of_unicode_lies_between_a_key_and_the_text_below_it(path: str) -> None:
+def test_no_key_without_the_last_character_of_unicode_sorts_between_a_key_and_the_string_before_it(path: str) -> None:
     text = just_below(PREFIX + path)
     assert text.encode() < (PREFIX + path).encode()
     others = {

@@ -1,4 +1,4 @@
-"""JSON to values and back, exactly."""
+"""JSON text, converted to values and back exactly."""
 
 import time
 from decimal import Decimal
@@ -31,10 +31,10 @@ def test_byte_order_mark_is_tolerated() -> None:
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested deeper than"),
     ],
 )
-def test_what_is_not_json_is_refused_as_a_whole(text: bytes, message: str) -> None:
-    with pytest.raises(InvalidMetadataError) as refusal:
+def test_text_that_is_not_json_raises_one_error_of_the_document(text: bytes, message: str) -> None:
+    with pytest.raises(InvalidMetadataError) as raised:
         decode(text)
-    (error,) = refusal.value.errors
+    (error,) = raised.value.errors
     assert error.path == ""
     assert error.message.startswith(message)
 
@@ -88,19 +88,19 @@ def test_numbers_are_kept_exactly(text: str, value: object) -> None:
         ("1e-" + "9" * 100_000, "a number beyond DynamoDB's range"),
     ],
 )
-def test_number_that_dynamodb_would_change_is_an_error(text: str, message: str) -> None:
+def test_number_that_dynamodb_cannot_hold_exactly_is_an_error(text: str, message: str) -> None:
     _, (error,) = decode(f'{{"a": [0, {text}]}}')
     assert error.path == "/a/1"
     assert error.message.startswith(message)
 
 
-def test_repeated_name_is_an_error_wherever_it_is() -> None:
+def test_repeated_name_is_an_error_at_every_level() -> None:
     value, errors = decode('{"a": 1, "b": [{"c": 1, "d": 2, "c": 3}], "a": 2}')
     assert [error.path for error in errors] == ["/a", "/b/0/c"]
     assert value == {"a": 2, "b": [{"c": 3, "d": 2}]}
 
 
-def test_names_that_dynamodb_cannot_keep_are_errors() -> None:
+def test_names_that_dynamodb_cannot_hold_are_errors() -> None:
     _, errors = decode(f'{{"a": {{"": 1}}, "{"é" * 32_768}": 1, "{"x" * 65_535}": 1}}')
     assert [(error.path[:3], error.message) for error in errors] == [
         ("/éé", "a name of more than 65535 bytes, which DynamoDB cannot keep"),
@@ -124,8 +124,8 @@ def test_surrogate_pair_is_one_character() -> None:
     assert decode(r'["\ud83d\ude00"]') == (["😀"], [])
 
 
-def test_32_levels_are_kept_and_33_are_not() -> None:
-    """DynamoDB counts an attribute as level 1 and takes a leaf at level 32."""
+def test_33rd_level_is_an_error() -> None:
+    """DynamoDB counts an attribute as level 1 and accepts a leaf at level 32."""
     assert decode("[" * 31 + "1" + "]" * 31)[1] == []
     assert decode("[" * 32 + "]" * 32)[1] == []
     _, (error,) = decode("[" * 32 + "1" + "]" * 32)
@@ -133,7 +133,7 @@ def test_32_levels_are_kept_and_33_are_not() -> None:
     assert error.message == "nested deeper than the 32 levels that can be recorded"
 
 
-def test_one_error_more_than_is_reported_is_sought() -> None:
+def test_search_stops_after_one_error_more_than_is_reported() -> None:
     assert ERRORS_SOUGHT == MAX_ERRORS + 1 == 21
     _, errors = decode("[" + "NaN," * 100_000 + "NaN]")
     assert [error.path for error in errors] == [f"/{index}" for index in range(ERRORS_SOUGHT)]
@@ -156,11 +156,11 @@ def test_encoding_is_canonical(value: object, text: str) -> None:
     assert decode(text)[0] == value
 
 
-def test_numbers_that_are_equal_are_encoded_alike() -> None:
+def test_equal_numbers_have_equal_texts() -> None:
     assert {encode(decode(text)[0]) for text in ("[100]", "[1e2]", "[100.00]", "[ 1000E-1 ]")} == {"[100]"}
 
 
-def test_pointer_escapes_as_rfc_6901_says() -> None:
+def test_pointer_escapes_slash_and_tilde() -> None:
     assert pointer("a/b~c", pointer(0)) == "/a~1b~0c/0"
 
 

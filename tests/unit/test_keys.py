@@ -13,7 +13,7 @@ def test_key_of_a_run_gives_its_ids(identifier: str) -> None:
 
 
 @pytest.mark.parametrize("identifier", ["", ".a", "-a", "_", "a b", "a/b", "é", "x" * 129, "a\n", "a%41", "..", "a\\b"])
-def test_key_with_an_id_outside_the_grammar_is_no_run(identifier: str) -> None:
+def test_key_with_an_id_outside_the_grammar_names_no_run(identifier: str) -> None:
     assert parse_key(f"runs/{identifier}/r/metadata.json") is None
     assert parse_key(f"runs/o/{identifier}/metadata.json") is None
 
@@ -34,7 +34,7 @@ def test_key_with_an_id_outside_the_grammar_is_no_run(identifier: str) -> None:
         "results/o/r/metadata.json",
     ],
 )
-def test_any_other_key_is_no_run(key: str) -> None:
+def test_any_other_key_names_no_run(key: str) -> None:
     assert parse_key(key) is None
 
 
@@ -61,5 +61,5 @@ def test_sequencer_is_upper_case_and_padded_to_32_digits() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "xyz", "0x1", " 1", "1\n", "1_0", "-1", "1" * 33, 5, "١"])
-def test_what_is_no_hexadecimal_of_32_digits_is_a_missing_sequencer(value: object) -> None:
+def test_sequencer_that_is_not_1_to_32_hexadecimal_digits_counts_as_missing(value: object) -> None:
     assert parse_sequencer(value) is None

@@ -5,7 +5,7 @@ from run_recorder.large_document_gate import LargeDocumentGate
 LARGE = 100_000
 
 
-def test_small_document_never_waits() -> None:
+def test_small_document_does_not_wait() -> None:
     gate = LargeDocumentGate()
     with gate.hold(LARGE), gate.hold(1000), gate.hold(1000):
         pass

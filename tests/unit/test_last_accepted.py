@@ -55,7 +55,7 @@ def test_newest_accepted_upload_before_the_current_one_is_found(bench: SearchBen
     assert bench.bucket.reads == ["v3", "v2"]
 
 
-def test_what_is_found_has_the_attributes_of_its_document(bench: SearchBench) -> None:
+def test_upload_that_is_found_has_the_attributes_of_its_document(bench: SearchBench) -> None:
     bench.put(document(name="first"), "v1")
     bench.put(BAD, "v2")
     search = bench.search()
@@ -127,7 +127,7 @@ def test_nothing_is_found_where_the_upload_that_the_record_names_is_not_listed(
     assert bench.bucket.reads == []
 
 
-def test_current_upload_that_is_not_listed_has_to_be_read_again(bench: SearchBench) -> None:
+def test_search_has_no_result_if_the_current_upload_is_not_listed(bench: SearchBench) -> None:
     bench.put(GOOD, "v1")
     bench.put(BAD, "v2")
     current = bench.uploads.read_current(KEY)
@@ -148,7 +148,7 @@ def test_uploads_after_the_current_one_are_not_searched(bench: SearchBench) -> N
     assert search.found.version == version("v1")
 
 
-def test_delete_markers_are_no_uploads(bench: SearchBench) -> None:
+def test_delete_markers_are_not_uploads(bench: SearchBench) -> None:
     bench.put(GOOD, "v1")
     bench.bucket.put_delete_marker("d1")
     bench.put(BAD, "v2")
@@ -195,7 +195,7 @@ def test_upload_that_the_record_names_is_found_in_the_list_before_more_than_100_
 
 
 def test_version_null_is_read_by_its_name(bench: SearchBench) -> None:
-    """Where the bucket got versions after the upload."""
+    """The bucket was versioned only after the upload."""
     bench.put(GOOD, "null")
     bench.put(BAD, "v2")
     search = bench.search()
@@ -212,7 +212,7 @@ def test_version_null_ends_the_search_by_its_entity_tag(bench: SearchBench) -> N
     assert bench.bucket.reads == []
 
 
-def test_version_that_is_gone_since_it_was_listed_is_skipped(bench: SearchBench, s3_client: MagicMock) -> None:
+def test_version_that_was_deleted_after_it_was_listed_is_skipped(bench: SearchBench, s3_client: MagicMock) -> None:
     for version_id, body in [("v1", GOOD), ("v2", GOOD), ("v3", BAD)]:
         bench.put(body, version_id)
     list_versions = s3_client.get_paginator.side_effect

@@ -1,4 +1,4 @@
-"""Documents, valid and not."""
+"""Valid and invalid documents."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def parse(run: Run, document: Any) -> tuple[Metadata, list[FieldError]]:
     return parse_metadata(json.dumps(document).encode(), run)
 
 
-def test_fields_of_metadata_are_those_of_the_schema_that_say_something_of_the_run() -> None:
+def test_metadata_has_the_fields_of_the_schema_except_for_identity() -> None:
     identity = {"schema_version", "organisation_id", "run_id"}
     assert {field.name for field in fields(Metadata)} | identity == load_schema()["properties"].keys()
 
@@ -100,7 +100,7 @@ def test_other_schema_versions_are_rejected(run: Run, version: Any) -> None:
     assert {error.path for error in errors} == {"/schema_version"}
 
 
-def test_all_errors_come_at_once_and_leave_the_valid_rest(run: Run) -> None:
+def test_all_errors_are_found_and_fields_without_an_error_are_kept(run: Run) -> None:
     body = b"""{
         "run_id": "other", "name": 1, "created_at": "yesterday", "created_by": "c", "parameters": {"x": NaN},
         "files": [{"path": "a"}, {"path": ".."}, {"size": 1}, {"path": "b", "size": 2}]
@@ -117,35 +117,35 @@ def test_all_errors_come_at_once_and_leave_the_valid_rest(run: Run) -> None:
     assert metadata == Metadata(created_by="c", files=(DeclaredFile(0, "a"), DeclaredFile(3, "b", 2)))
 
 
-def test_files_of_a_wrong_type_leave_no_file(run: Run) -> None:
+def test_files_of_a_wrong_type_are_one_error_and_declare_no_file(run: Run) -> None:
     metadata, (error,) = parse(run, {"files": {"path": "a"}})
     assert (metadata.files, error.path) == ((), "/files")
 
 
-def test_errors_sought_are_found_and_nothing_unchecked_is_used(run: Run) -> None:
+def test_more_than_20_errors_stop_the_search_and_leave_no_field(run: Run) -> None:
     tags = {f"t{index}": index for index in range(30)}
     metadata, errors = parse(run, {"run_id": "other", "created_by": "c", "tags": tags, "files": [{"path": 1}]})
     assert [error.path for error in errors] == [f"/tags/t{index}" for index in range(21)]
     assert metadata == Metadata()
 
 
-def test_fields_without_an_error_are_used_beside_as_many_errors_as_are_reported(run: Run) -> None:
+def test_fields_without_an_error_are_kept_beside_20_errors(run: Run) -> None:
     tags = {f"t{index}": index for index in range(20)}
     metadata, errors = parse(run, {"created_by": "c", "tags": tags})
     assert len(errors) == 20
     assert metadata == Metadata(created_by="c")
 
 
-def test_errors_sought_are_found_in_what_is_not_an_object(run: Run) -> None:
+def test_search_stops_after_21_errors_in_a_document_that_is_not_an_object(run: Run) -> None:
     _, errors = parse_metadata(b"[" + b"NaN," * 30 + b"0]", run)
     assert len(errors) == 21
 
 
-def test_what_is_not_json_is_refused(run: Run) -> None:
+def test_document_that_is_not_json_raises(run: Run) -> None:
     with pytest.raises(InvalidMetadataError, match="document: not JSON"):
         parse_metadata(b"{", run)
 
 
-def test_ids_are_not_compared_before_there_is_a_key() -> None:
+def test_ids_are_not_compared_without_a_run() -> None:
     _, errors = parse_metadata(b'{"organisation_id": "anyone", "run_id": 1}', None)
     assert [error.path for error in errors] == ["/run_id"]

@@ -36,14 +36,14 @@ LISTINGS: list[Callable[[S3], Any]] = [
 ]
 
 
-def test_client_is_made_when_instantiated(mocker: MockerFixture) -> None:
+def test_client_is_created_with_the_instance(mocker: MockerFixture) -> None:
     make_client = mocker.patch("boto3.client", autospec=True)
     s3 = S3()
     make_client.assert_called_once_with("s3")
     assert s3.client is make_client.return_value
 
 
-def test_client_can_be_given(mocker: MockerFixture, s3_client: MagicMock) -> None:
+def test_given_client_is_used(mocker: MockerFixture, s3_client: MagicMock) -> None:
     make_client = mocker.patch("boto3.client", autospec=True)
     assert S3(s3_client).client is s3_client
     make_client.assert_not_called()
@@ -60,7 +60,7 @@ def test_buckets_of_all_pages_are_listed(s3_client: MagicMock) -> None:
 
 
 def test_objects_are_listed_page_by_page(s3_client: MagicMock) -> None:
-    """A page that nobody asks for is not fetched."""
+    """A page is fetched only when it is needed."""
     fetched = []
 
     def pages() -> Any:
@@ -131,7 +131,7 @@ def test_listing_of_versions_ends_at_a_longer_key_that_begins_with_the_key(s3_cl
     assert fetched == [0, 1]
 
 
-def test_page_of_versions_that_nobody_asks_for_is_not_fetched(s3_client: MagicMock) -> None:
+def test_page_of_versions_is_fetched_only_when_needed(s3_client: MagicMock) -> None:
     fetched = []
 
     def pages() -> Any:
@@ -157,7 +157,7 @@ def test_listing_of_versions_that_ends_early_raises_after_the_pages_before(s3_cl
 
 
 def test_level_is_listed_in_order_page_by_page(s3_client: MagicMock) -> None:
-    """A page has keys and prefixes apart; the prefix itself may be a key, a "folder" that a console made."""
+    """A page lists keys and prefixes separately; the prefix itself may be a key, a folder created in the console."""
     fetched = []
 
     def pages() -> Any:
@@ -179,7 +179,7 @@ def test_level_is_listed_in_order_page_by_page(s3_client: MagicMock) -> None:
     s3_client.get_paginator.return_value.paginate.assert_called_once_with(Bucket="bucket", Prefix="p/", Delimiter="/")
 
 
-def test_level_is_listed_from_where_it_is_told_to(s3_client: MagicMock) -> None:
+def test_level_is_listed_after_a_given_string(s3_client: MagicMock) -> None:
     s3_client.get_paginator.return_value.paginate.return_value = []
     assert list(S3(s3_client).list_level("bucket", "p/", "p/a0")) == []
     s3_client.get_paginator.return_value.paginate.assert_called_once_with(
@@ -187,7 +187,7 @@ def test_level_is_listed_from_where_it_is_told_to(s3_client: MagicMock) -> None:
     )
 
 
-def test_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
+def test_current_object_is_found_without_its_body(s3_client: MagicMock) -> None:
     s3_client.head_object.return_value = {
         "ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT, "VersionId": "v1",
     }  # fmt: skip
@@ -195,7 +195,7 @@ def test_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
     s3_client.head_object.assert_called_once_with(Bucket="b", Key="k")
 
 
-def test_version_of_an_object_is_looked_for_without_reading_it(s3_client: MagicMock) -> None:
+def test_version_of_an_object_is_found_without_its_body(s3_client: MagicMock) -> None:
     s3_client.head_object.return_value = {
         "ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT, "VersionId": "v1",
     }  # fmt: skip
@@ -204,7 +204,7 @@ def test_version_of_an_object_is_looked_for_without_reading_it(s3_client: MagicM
 
 
 @pytest.mark.parametrize("status", ["404", "405"])
-def test_object_or_version_that_is_not_there_or_a_delete_marker_is_none(
+def test_object_or_version_that_does_not_exist_or_is_a_delete_marker_is_none(
     s3_client: MagicMock, client_error: Callable[..., ClientError], status: str
 ) -> None:
     s3_client.head_object.side_effect = client_error(status)
@@ -213,14 +213,16 @@ def test_object_or_version_that_is_not_there_or_a_delete_marker_is_none(
 
 
 @pytest.mark.parametrize("header", ["ContentLength", "ETag", "LastModified"])
-def test_look_whose_answer_ends_early_raises(s3_client: MagicMock, header: str) -> None:
+def test_head_response_that_ends_early_raises(s3_client: MagicMock, header: str) -> None:
     answer = {"ContentLength": 5, "ETag": '"etag"', "LastModified": UPLOADED_AT}
     s3_client.head_object.return_value = {name: value for name, value in answer.items() if name != header}
     with pytest.raises(AWSCallError, match="ended early"):
         S3(s3_client).head_object("b", "k")
 
 
-def test_refused_or_unanswered_look_raises(s3_client: MagicMock, client_error: Callable[..., ClientError]) -> None:
+def test_refused_or_unanswered_head_request_raises(
+    s3_client: MagicMock, client_error: Callable[..., ClientError]
+) -> None:
     for error in (client_error("403"), UNREACHABLE):
         s3_client.head_object.side_effect = error
         with pytest.raises(AWSCallError, match="looking for s3://b/k failed"):
@@ -294,7 +296,9 @@ def test_object_over_the_limit_is_not_read(
 
 
 @pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "MethodNotAllowed"])
-def test_object_that_is_gone_is_none(s3_client: MagicMock, client_error: Callable[..., ClientError], code: str) -> None:
+def test_object_that_does_not_exist_is_none(
+    s3_client: MagicMock, client_error: Callable[..., ClientError], code: str
+) -> None:
     s3_client.get_object.side_effect = client_error(code)
     assert S3(s3_client).read_object("b", "k", max_bytes=4) is None
 
@@ -319,14 +323,14 @@ def test_body_that_breaks_off_raises(s3_client: MagicMock, get_object_response: 
         S3(s3_client).read_object("b", "k", max_bytes=4)
 
 
-def test_error_of_no_name_raises(s3_client: MagicMock) -> None:
+def test_error_without_a_code_raises(s3_client: MagicMock) -> None:
     s3_client.get_object.side_effect = ClientError({"Error": {}}, "GetObject")
     with pytest.raises(AWSCallError, match="reading s3://b/k failed"):
         S3(s3_client).read_object("b", "k", max_bytes=4)
 
 
 @pytest.mark.parametrize("error", UNWRAPPED, ids=lambda error: type(error).__name__)
-def test_what_botocore_does_not_wrap_raises(
+def test_error_that_botocore_does_not_wrap_raises(
     s3_client: MagicMock, get_object_response: Callable[..., dict[str, Any]], mocker: MockerFixture, error: Exception
 ) -> None:
     stream = mocker.create_autospec(StreamingBody(io.BytesIO(), 0), instance=True)
@@ -348,7 +352,7 @@ def test_failed_listing_raises(s3_client: MagicMock, use: Callable[[S3], Any], e
 
 @pytest.mark.parametrize("use", LISTINGS)
 def test_listing_that_ends_after_its_headers_raises(s3_client: MagicMock, use: Callable[[S3], Any]) -> None:
-    """For botocore it is an empty page."""
+    """The client returns such a response as an empty page."""
     s3_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
     s3_client.list_objects_v2.return_value = {"ResponseMetadata": {}}
     with pytest.raises(AWSCallError, match="ended early"):
