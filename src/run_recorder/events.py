@@ -136,7 +136,7 @@ def _parse_sns_record(record: object) -> list[ObjectEvent]:
 
 
 def _unwrap(text: object, envelope: str) -> list[ObjectEvent]:
-    """Return the object events in the text of an envelope, and in the envelope that it may enclose.
+    """Return the object events in the text of an envelope, which may be another envelope.
 
     An SNS message is an S3 notification. The body of an SQS message is an S3 notification, an event of
     EventBridge, or an SNS notification.
