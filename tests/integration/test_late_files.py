@@ -1,14 +1,24 @@
-"""An upload that is rejected for missing files alone is evaluated again by each event; any other verdict is final."""
+"""Files that arrive after metadata.json: the run is pending while they are waited for, or rejected until an event
+evaluates it again. Any other verdict is final.
+"""
 
-from collections.abc import Callable
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.sqs.models import sqs_backends
+from pytest_mock import MockerFixture
 
-from handler.app import backfill_handler
+from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
+from local.template import REGION
+from run_recorder import waiting
 from tests.support.documents import GOOD, document
 from tests.support.events import batch_event, batch_task
+from tests.support.names import UPLOADED_AT
 
 pytestmark = pytest.mark.usefixtures("distinct_times")
 
@@ -219,3 +229,163 @@ def test_mark_of_truncated_errors_goes_when_the_file_that_was_left_out_arrives(
     assert after is not None
     assert after["errors"] == before["errors"]
     assert "errors_truncated" not in after
+
+
+class Queue:
+    """The queue of uploads, its function, and the clock of both, which begins when the first upload is stored.
+
+    Attributes:
+        seconds: the time.
+    """
+
+    def __init__(self, stack: LocalStack, mocker: MockerFixture) -> None:
+        self.seconds = 0.0
+        self._stack = stack
+        self._begin = time.time()
+        self._milliseconds = itertools.count()
+        mocker.patch("moto.sqs.models.unix_time_millis", self._read_milliseconds)
+        mocker.patch.object(waiting, "datetime", autospec=True).now.side_effect = self._now
+
+    def pass_time(self, seconds: float) -> None:
+        """Deliver each message that is due until then."""
+        end = self.seconds + seconds
+        while (due := min(self._due_times(), default=end)) < end:
+            self.seconds = max(self.seconds, due)
+            while self._stack.deliver(lambda_handler):
+                pass
+        self.seconds = end
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message is left, delayed ones included."""
+        return not self._messages
+
+    @property
+    def _messages(self) -> list[Any]:
+        *_, account, name = self._stack.outputs["UploadsQueue"].split("/")
+        messages: list[Any] = sqs_backends[account][REGION].queues[name]._messages  # noqa: SLF001
+        return messages
+
+    def _due_times(self) -> Iterator[float]:
+        for message in self._messages:
+            yield max(message.delayed_until, message.visible_at) / 1000 - self._begin
+
+    def _read_milliseconds(self, _: object = None) -> float:
+        return (self._begin + self.seconds) * 1000 + next(self._milliseconds)
+
+    def _now(self, _timezone: object) -> datetime:
+        return UPLOADED_AT + timedelta(seconds=self.seconds)
+
+
+@pytest.fixture
+def queue(stack: LocalStack, mocker: MockerFixture) -> Queue:
+    queue = Queue(stack, mocker)
+    queue.pass_time(1)  # S3's test event
+    return queue
+
+
+@pytest.fixture
+def status(record: ReadRecord) -> Callable[[], str]:
+    def read_status() -> str:
+        shown = record()
+        assert shown is not None
+        return str(shown["status"])
+
+    return read_status
+
+
+def test_run_is_pending_until_its_last_file_is_uploaded(
+    stack: LocalStack, queue: Queue, put_metadata: PutMetadata, record: ReadRecord, status: Callable[[], str]
+) -> None:
+    put_metadata(declare("a", "b"))
+    queue.pass_time(100)
+    assert status() == "pending"
+    stack.upload(PREFIX + "a", b"1")
+    queue.pass_time(100)
+    shown = record()
+    assert shown is not None
+    assert (shown["status"], shown["errors"]) == ("pending", [missing(1, "b")])
+    stack.upload(PREFIX + "b", b"1")
+    queue.pass_time(300)
+    shown = record()
+    assert shown is not None
+    assert (shown["status"], "errors" in shown, shown["config"]["model"]["name"]) == ("recorded", False, "m")
+    assert queue.is_empty
+
+
+def test_run_whose_file_never_comes_is_rejected_after_the_wait(
+    queue: Queue, put_metadata: PutMetadata, record: ReadRecord, status: Callable[[], str]
+) -> None:
+    put_metadata(declare("a"))
+    queue.pass_time(3590)
+    assert status() == "pending"
+    before = record()
+    assert before is not None
+    queue.pass_time(30)
+    after = record()
+    assert after is not None
+    assert (after["status"], after["errors"]) == ("rejected", before["errors"])
+    assert queue.is_empty
+
+
+def test_file_that_is_uploaded_at_the_end_of_the_wait_is_found(
+    stack: LocalStack, queue: Queue, put_metadata: PutMetadata, status: Callable[[], str]
+) -> None:
+    put_metadata(declare("a"))
+    queue.pass_time(3590)
+    stack.upload(PREFIX + "a", b"1")
+    queue.pass_time(30)
+    assert status() == "recorded"
+
+
+def test_back_fill_leaves_a_pending_run_as_it_is_until_the_wait_is_over(
+    queue: Queue, put_metadata: PutMetadata, record: ReadRecord
+) -> None:
+    def back_fill() -> str:
+        (result,) = backfill_handler(batch_event(batch_task()), None)["results"]
+        assert result["resultCode"] == "Succeeded"
+        return str(result["resultString"])
+
+    put_metadata(declare("a"))
+    queue.pass_time(100)
+    before = record()
+    assert back_fill() == "pending"
+    assert record() == before
+    queue.seconds = 3700
+    assert back_fill() == "rejected"
+    queue.pass_time(1000)
+    after = record()
+    assert after is not None
+    assert after["status"] == "rejected"
+    assert queue.is_empty
+
+
+def test_last_accepted_config_stays_while_the_next_upload_is_pending(
+    stack: LocalStack, queue: Queue, put_metadata: PutMetadata, record: ReadRecord
+) -> None:
+    first = put_metadata(GOOD)
+    queue.pass_time(10)
+    put_metadata(declare("a", name="second"))
+    queue.pass_time(100)
+    shown = record()
+    assert shown is not None
+    assert (shown["status"], shown["source"]["version_id"], "name" in shown) == ("pending", first["versionId"], False)
+    stack.upload(PREFIX + "a", b"1")
+    queue.pass_time(300)
+    shown = record()
+    assert shown is not None
+    assert (shown["status"], shown["name"]) == ("recorded", "second")
+
+
+def test_accepted_upload_ends_the_wait_for_an_older_one(
+    stack: LocalStack, queue: Queue, put_metadata: PutMetadata, record: ReadRecord
+) -> None:
+    put_metadata(declare("a"))
+    queue.pass_time(10)
+    second = put_metadata(GOOD)
+    queue.pass_time(100)
+    assert queue.is_empty
+    stack.upload(PREFIX + "a", b"1")
+    shown = record()
+    assert shown is not None
+    assert (shown["status"], shown["version_id"]) == ("recorded", second["versionId"])
