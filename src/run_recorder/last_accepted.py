@@ -40,7 +40,9 @@ class Verdicts:
 
     def on(self, stored: StoredObject) -> Evaluation:
         """Return the verdict on an upload that was read."""
-        if stored.version not in self._known:
+        known = self._known.get(stored.version)
+        # Without versions, the same bytes uploaded again are another upload.
+        if known is None or known.uploaded_at != stored.uploaded_at:
             self.add(self._evaluator.evaluate(self._run, stored))
         return self._known[stored.version]
 

@@ -134,7 +134,7 @@ def test_search_among_a_thousand_rejected_versions_reads_100_and_says_so(
     assert "config" not in table.items[RUN]
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert line["outcome"] == "rejected"
-    assert line["reason"] == "more than 100 uploads before this one are rejected"
+    assert line["reason"] == "more than 100 uploads before this one are not accepted"
 
 
 def test_last_accepted_upload_before_100_rejected_ones_is_not_missed(

@@ -1,5 +1,6 @@
 """The search for the last accepted upload, from the current one backwards."""
 
+from datetime import timedelta
 from unittest.mock import MagicMock
 
 import pytest
@@ -12,7 +13,7 @@ from run_recorder.s3 import S3
 from run_recorder.uploads import Uploads
 from tests.support.documents import BAD, GOOD, INCOMPLETE, document
 from tests.support.fake_s3 import FakeS3
-from tests.support.names import BUCKET, KEY, RUN
+from tests.support.names import BUCKET, KEY, RUN, UPLOADED_AT
 
 
 class SearchBench:
@@ -246,6 +247,17 @@ def test_current_upload_is_evaluated_once(bench: SearchBench) -> None:
     assert stored is not None
     assert bench.verdicts.on(stored) is bench.verdicts.on(stored)
     assert len(bench.bucket.lists) == 1
+
+
+def test_same_bytes_uploaded_again_without_a_version_are_another_upload(bench: SearchBench) -> None:
+    bench.put(GOOD, etag="e", last_modified=UPLOADED_AT)
+    first = bench.uploads.read_current(KEY)
+    bench.put(GOOD, etag="e", last_modified=UPLOADED_AT + timedelta(seconds=1))
+    second = bench.uploads.read_current(KEY)
+    assert first is not None
+    assert second is not None
+    assert bench.verdicts.on(first).uploaded_at == "2026-11-20T08:30:00Z"
+    assert bench.verdicts.on(second).uploaded_at == "2026-11-20T08:30:01Z"
 
 
 def test_verdict_that_was_reached_elsewhere_is_kept(bench: SearchBench) -> None:
