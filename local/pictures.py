@@ -30,7 +30,8 @@ def load_dashboard() -> dict[str, Any]:
     """Return the dashboard of the template; names that CloudFormation generates stay placeholders."""
     template = translate({})
     values = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
-    text = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    values["Table"] = "RunsTable"
+    text, _ = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     dashboard: dict[str, Any] = json.loads(re.sub(r"\$\{(.+?)\}", lambda name: str(values.get(name[1], name[1])), text))
     return dashboard
 

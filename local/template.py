@@ -21,9 +21,9 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
 
 
-def translate(parameters: dict[str, str]) -> dict[str, Any]:
+def translate(parameters: dict[str, str], file: Path = TEMPLATE) -> dict[str, Any]:
     """Return the template as CloudFormation, with these parameters and the defaults of the others."""
-    template = copy.deepcopy(_load())  # the translator changes it
+    template = copy.deepcopy(_load(file))  # the translator changes it
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = dict(CODE)
@@ -35,6 +35,6 @@ def translate(parameters: dict[str, str]) -> dict[str, Any]:
 
 
 @functools.cache
-def _load() -> dict[str, Any]:
-    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+def _load(file: Path) -> dict[str, Any]:
+    template: dict[str, Any] = yaml_parse(file.read_text())
     return template

@@ -22,7 +22,7 @@ ROOT = EVENTS.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 NO_S3_EVENT = "no S3 event"
-READ_BY_LIBRARIES = {"POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
+READ_BY_LIBRARIES = {"AWS_ENDPOINT_URL"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

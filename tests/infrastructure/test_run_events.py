@@ -1,5 +1,6 @@
 """The events for downstream: what the pipes would make of the changes that the table's stream holds."""
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,15 +12,16 @@ from botocore.config import Config
 from jsonschema import Draft202012Validator
 from moto.events.models import EventPattern
 
+from handler.app import lambda_handler
 from local.samples import EVENTS
 from local.stack import LocalStack
-from tests.support.documents import BAD, GOOD
+from tests.support.documents import BAD, GOOD, INCOMPLETE
+from tests.support.events import notification, s3_record, sqs_event
 from tests.support.resolution import resolve
 
 SCHEMA = json.loads((EVENTS.parent / "src" / "run_recorder" / "run-event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 TABLE_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/run-recorder-RunsTable"
-NO_CONFIG = {"environment": "", "model": {"name": "", "version": ""}, "input": "", "output": ""}
 
 Event = dict[str, Any]
 
@@ -56,28 +58,34 @@ def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
             "source": "run-recorder",
             "detail-type": bus["DetailType"],
             "resources": [TABLE_ARN],
-            "detail": json.loads(transform(pipe["TargetParameters"]["InputTemplate"], message)),
+            "detail": read_detail(pipe["TargetParameters"]["InputTemplate"], message),
         }
         VALIDATOR.validate(event)
         yield event
 
 
-def transform(template: str, change: dict[str, Any]) -> str:
-    """As https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html has it:
-    a path becomes a JSON string, with the template's quotes or without.
+def read_detail(template: str, change: dict[str, Any]) -> Any:
+    """Return what a template makes of a change, which must be the same in both readings of the documentation.
 
-    AWS does not say what a path leaves that leads nowhere; in quotes, that is an empty string.
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html tells to put quotation
+    marks around the paths of texts and none around those of objects. Its samples leave all marks out. So a pipe may put
+    a text between the marks as it is, or replace path and marks by a JSON string.
     """
+    as_it_is, as_json = (
+        re.sub(r'("?)<\$\.([\w.]+)>\1', functools.partial(fill_in, change, as_json=as_json), template)
+        for as_json in (False, True)
+    )
+    detail = json.loads(as_json)
+    assert json.loads(as_it_is) == detail
+    return detail
 
-    def replace(path: re.Match[str]) -> str:
-        value: Any = change
-        for name in path["names"].split("."):
-            value = value.get(name, {})
-        assert value or path["quote"], f"{path['names']} is not there"
-        assert not value or isinstance(value, str)
-        return json.dumps(value or "")
 
-    return re.sub(r'(?P<quote>"?)<\$\.(?P<names>[\w.]+)>(?P=quote)', replace, template)
+def fill_in(change: dict[str, Any], path: re.Match[str], *, as_json: bool) -> str:
+    value: Any = change
+    for name in path[2].split("."):
+        value = value[name]
+    assert isinstance(value, str) is bool(path[1])
+    return json.dumps(value) if as_json or not path[1] else f'"{value}"'
 
 
 def test_recorded_run_becomes_one_event(
@@ -106,14 +114,13 @@ def test_recorded_run_becomes_one_event(
             "upload": {
                 "bucket": bucket,
                 "key": "runs/acme/run-0001/metadata.json",
-                "version_id": uploaded["versionId"],
                 "etag": uploaded["eTag"],
                 "uploaded_at": item["uploaded_at"],
             },
             "config_sha256": item["config_sha256"],
             "config": {
                 "environment": "production",
-                "model": {"name": "amplification", "version": "2.1.0"},
+                "model": {"name": {"S": "amplification"}, "version": {"S": "2.1.0"}},
                 "input": f"s3://{bucket}/runs/acme/run-0001/",
                 "output": f"s3://{bucket}/results/acme/run-0001/",
             },
@@ -140,14 +147,12 @@ def test_each_write_becomes_one_event_and_nothing_else_does(
         "Run Rejected",
         "Run Recorded",
     ]
-    assert rejected["detail"]["upload"]["version_id"] == bad["versionId"]
-    for name in ("config", "config_sha256"):  # of the last accepted upload
-        assert rejected["detail"][name] == first["detail"][name] != ""
+    assert rejected["detail"]["upload"]["etag"] == bad["eTag"]
     numbers = [int(event["detail"]["sequence_number"]) for event in (first, rejected, last)]
     assert numbers == sorted(set(numbers))
 
 
-def test_rejected_run_has_no_config_until_a_late_good_upload_fills_it_in(
+def test_late_good_upload_gives_a_second_event_of_a_rejected_run(
     put_metadata: Callable[..., dict[str, str]], notify: Callable[..., Event], published: Callable[[], list[Event]]
 ) -> None:
     good, bad = put_metadata(GOOD), put_metadata(BAD)
@@ -156,9 +161,22 @@ def test_rejected_run_has_no_config_until_a_late_good_upload_fills_it_in(
     alone, filled_in = published()
     assert alone["detail-type"] == filled_in["detail-type"] == "Run Rejected"
     assert alone["detail"]["upload"] == filled_in["detail"]["upload"]
-    assert (alone["detail"]["config_sha256"], alone["detail"]["config"]) == ("", NO_CONFIG)
-    assert filled_in["detail"]["config"]["model"] == {"name": "m", "version": "1"}
-    assert len(filled_in["detail"]["config_sha256"]) == 64
+    assert int(alone["detail"]["sequence_number"]) < int(filled_in["detail"]["sequence_number"])
+
+
+def test_run_that_is_pending_gives_no_event_until_its_verdict(
+    stack: LocalStack,
+    put_metadata: Callable[..., dict[str, str]],
+    published: Callable[[], list[Event]],
+) -> None:
+    uploaded = put_metadata(INCOMPLETE)
+    message = sqs_event(notification(s3_record(sequencer="0A", **uploaded)))
+    lambda_handler(message, None)
+    assert [item["status"]["S"] for item in stack.records()] == ["pending"]
+    assert published() == []
+    stack.upload("runs/acme/run-0001/late.csv", b"1")
+    lambda_handler(message, None)
+    assert [event["detail-type"] for event in published()] == ["Run Recorded"]
 
 
 def test_event_holds_any_model_and_no_unbounded_part_of_the_record(
@@ -168,12 +186,31 @@ def test_event_holds_any_model_and_no_unbounded_part_of_the_record(
     document = {"model": model, "parameters": {"grid": ["x" * 1000] * 300}, "tags": {"long": "x" * 10_000}}
     notify(sequencer="0A", **put_metadata(json.dumps(document).encode()))
     notify(sequencer="0B", **put_metadata(json.dumps({**document, "name": ""}).encode()))
-    for event in published():
-        assert event["detail"]["config"]["model"] == model
-        assert len(json.dumps(event)) < 2000
+    recorded, rejected = published()
+    assert recorded["detail"]["config"]["model"] == {name: {"S": text} for name, text in model.items()}
+    assert len(json.dumps(recorded)) < 2000
+    assert len(json.dumps(rejected)) < 1000
 
 
-def test_event_of_an_unversioned_bucket_has_an_empty_version(
+def test_no_event_exceeds_what_the_event_bus_accepts(
+    stack: LocalStack,
+    environment: pytest.MonkeyPatch,
+    put_metadata: Callable[..., dict[str, str]],
+    notify: Callable[..., Event],
+    published: Callable[[], list[Event]],
+) -> None:
+    """256 KB an entry. The longest texts are far below: ids of 128 characters, a model of 256 that JSON escapes."""
+    bucket = "b" * 63
+    stack.s3.create_bucket(Bucket=bucket)
+    environment.setenv("OUTPUT_BUCKET", bucket)
+    model = {"name": "\u0001" * 256, "version": "\U0001f600" * 256}
+    key = f"runs/{'o' * 128}/{'r' * 128}/metadata.json"
+    notify(key=key, sequencer="0A", **put_metadata(json.dumps({"model": model}).encode(), key))
+    (event,) = published()
+    assert len(json.dumps(event)) < 8_000
+
+
+def test_event_of_an_unversioned_bucket_lacks_nothing(
     stack: LocalStack,
     put_metadata: Callable[..., dict[str, str]],
     notify: Callable[..., Event],
@@ -185,10 +222,10 @@ def test_event_of_an_unversioned_bucket_has_an_empty_version(
     uploaded.pop("versionId", None)
     notify(sequencer="0A", **uploaded)
     (event,) = published()
-    assert event["detail"]["upload"]["version_id"] == ""
+    assert event["detail"]["upload"]["etag"] == uploaded["eTag"]
 
 
-def test_pipes_read_from_the_beginning_and_give_up_after_an_hour(pipes: list[dict[str, Any]]) -> None:
+def test_pipes_read_from_the_beginning_and_give_up_when_the_stream_does(pipes: list[dict[str, Any]]) -> None:
     assert len(pipes) == 2  # readers of a shard, at most
     for pipe in pipes:
         assert pipe["Source"] == {"Fn::GetAtt": ["RunsTable", "StreamArn"]}
@@ -196,7 +233,7 @@ def test_pipes_read_from_the_beginning_and_give_up_after_an_hour(pipes: list[dic
             "StartingPosition": "TRIM_HORIZON",
             "BatchSize": 10,
             "OnPartialBatchItemFailure": "AUTOMATIC_BISECT",
-            "MaximumRecordAgeInSeconds": 3600,
+            "MaximumRecordAgeInSeconds": 86400,
             "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["UndeliveredEventsQueue", "Arn"]}},
         }
         assert pipe["Target"]["Fn::Sub"].endswith(":event-bus/default")
@@ -221,7 +258,7 @@ def test_documented_event_is_valid() -> None:
     [
         {"status": "rejected"},
         {"config_sha256": ""},
-        {"config": NO_CONFIG},
+        {"config": {}},
         {"sequence_number": 7},
         {"upload": {}},
         {"organisation_id": ""},

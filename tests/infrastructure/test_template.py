@@ -1,22 +1,36 @@
 """The template, as CloudFormation will see it."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from handler.app import lambda_handler
 from local.stack import LocalStack
 from local.template import translate
 from run_recorder.cli.backfill import REPORT_PREFIX
 from run_recorder.config import load_settings
-from tests.support.resolution import resolve, statements
+from tests.support.resolution import evaluate, resolve, statements
 
 BUCKET_ARN = "arn:${AWS::Partition}:s3:::${AWS::StackName}-runs-${AWS::AccountId}-${AWS::Region}"
+RECORDS_ARN = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingRunsTable}"}
+FIRST_RELEASE = Path(__file__).with_name("template-1.0.0.yaml")
 EXISTING = {"ExistingRunsBucket": "legacy"}
-MODES = {"own bucket": {}, "existing bucket": EXISTING}
+EXISTING_TABLE = {
+    "ExistingRunsTable": "records",
+    "ExistingRunsTableStreamArn": "arn:aws:dynamodb:us-east-1:123456789012:table/records/stream/2026-11-20",
+}
+MODES = {
+    "own bucket and table": {},
+    "existing bucket": EXISTING,
+    "existing table": EXISTING_TABLE,
+    "existing bucket and table": EXISTING | EXISTING_TABLE,
+}
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +120,15 @@ def test_existing_bucket_is_listened_to_and_not_touched() -> None:
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
 
 
-@pytest.mark.parametrize("queue", ["UploadsQueue", "DeadLetterQueue"])
-def test_only_the_rule_may_send_for_an_existing_bucket(queue: str) -> None:
+@pytest.mark.parametrize(
+    ("queue", "others"), [("UploadsQueue", {"AllowRunsBucket"}), ("DeadLetterQueue", set())], ids=str
+)
+def test_only_the_rule_and_the_bucket_of_the_stack_may_send_for_an_existing_bucket(
+    queue: str, others: set[str]
+) -> None:
+    """The bucket that the stack created earlier may still send notifications, which must not be lost in silence."""
     policy = statements(resolve(EXISTING)[f"{queue}Policy"]["Properties"])
-    assert policy.keys() == {"AllowUploadsRule", "DenyInsecureTransport"}
+    assert policy.keys() == {"AllowUploadsRule", "DenyInsecureTransport"} | others
     allowed = policy["AllowUploadsRule"]
     assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
     assert allowed["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
@@ -171,9 +190,130 @@ def test_function_reports_partial_failures_of_its_batches(template: dict[str, An
     assert template["Parameters"]["MaximumConcurrency"]["MinValue"] == 2
 
 
+def test_existing_table_replaces_that_of_the_stack_and_nothing_else(resources: dict[str, Any]) -> None:
+    existing = resolve(EXISTING_TABLE)
+    assert resources.keys() - existing.keys() == {"RunsTable"}
+    assert existing.keys() <= resources.keys()
+    stream = EXISTING_TABLE["ExistingRunsTableStreamArn"]
+    for pipe in ("RunRecordedPipe", "RunRejectedPipe"):
+        properties = existing[pipe]["Properties"]
+        assert properties["Source"] == stream
+        assert properties["TargetParameters"]["EventBridgeEventBusParameters"]["Resources"] == [RECORDS_ARN]
+    policy = existing["EventsRole"]["Properties"]["Policies"][0]
+    assert statements(policy)["ReadStream"]["Resource"] == stream
+    assert not re.search(r"'RunsTable'|\bRunsTable\.", str(existing))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "broken"),
+    [
+        ({}, []),
+        ({"ExistingRunsTable": "records", "PublishEvents": "false"}, []),
+        (EXISTING_TABLE, []),
+        ({"ExistingRunsTable": "records"}, ["EventsNeedAStream"]),
+        ({"ExistingRunsTableStreamArn": "arn"}, ["StreamBelongsToATable"]),
+    ],
+    ids=["neither", "no events", "both", "table without a stream", "stream without a table"],
+)
+def test_rules_refuse_a_table_whose_stream_the_pipes_cannot_read(
+    template: dict[str, Any], parameters: dict[str, str], broken: list[str]
+) -> None:
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+
+    def holds(condition: Any) -> bool:
+        return bool(evaluate(condition, {}, defaults | parameters))
+
+    assert broken == [
+        name
+        for name, rule in template["Rules"].items()
+        if holds(rule["RuleCondition"]) and not all(holds(each["Assert"]) for each in rule["Assertions"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resource", "policy"),
+    [
+        ("RunsBucket", ("RetainExceptOnCreate", "Retain")),
+        ("RunsBucketPolicy", ("RetainExceptOnCreate", "Retain")),
+        ("RunsTable", ("Retain", "Retain")),
+        ("RecorderLogs", ("Delete", "Delete")),
+    ],
+)
+def test_data_outlives_the_stack_and_a_failed_first_deployment_can_be_repeated(
+    resources: dict[str, Any], resource: str, policy: tuple[str, str]
+) -> None:
+    """The bucket has a fixed name, which a failed first deployment must not leave taken."""
+    stated = resources[resource]
+    assert (stated["DeletionPolicy"], stated["UpdateReplacePolicy"]) == policy
+
+
+def test_no_other_resource_outlives_the_stack(resources: dict[str, Any]) -> None:
+    retained = {
+        name for name, resource in resources.items() if resource.get("DeletionPolicy", "Delete").startswith("Retain")
+    }
+    assert retained == {"RunsBucket", "RunsBucketPolicy", "RunsTable"}
+
+
+def find_lost(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    """Return the resources that an update removes or replaces, by the properties that AWS cannot change in place."""
+
+    def is_replaced(name: str) -> bool:
+        old, new = before[name], after[name]
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", new["Type"]).schema
+        paths = [path.split("/")[2:] for path in schema.get("createOnlyProperties", [])]
+        return old["Type"] != new["Type"] or any(
+            find_value(old["Properties"], path) != find_value(new["Properties"], path) for path in paths
+        )
+
+    return {name for name in before if name not in after or is_replaced(name)}
+
+
+def find_value(properties: Any, path: list[str]) -> Any:
+    for name in path:
+        properties = properties.get(name, {})
+    return properties
+
+
+HOLDS_DATA = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
+
+
+@pytest.mark.parametrize("mode", [{}, EXISTING], ids=["own bucket", "existing bucket"])
+@pytest.mark.parametrize("stage", ["production", "development"])
+def test_upgrade_from_1_0_0_and_the_way_back_replace_nothing_that_holds_data(stage: str, mode: dict[str, str]) -> None:
+    parameters = {"Stage": stage, **mode}
+    old, new = resolve(parameters, FIRST_RELEASE), resolve(parameters)
+    for before, after in ((old, new), (new, old)):
+        lost = find_lost(before, after)
+        assert not {before[name]["Type"] for name in lost} & HOLDS_DATA
+    assert find_lost(old, new) == {"RecordingPolicy"}  # by one with another description
+
+
+def test_replacement_and_removal_are_found() -> None:
+    resources = resolve({})
+    table = {**resources["RunsTable"], "Properties": {**resources["RunsTable"]["Properties"], "TableName": "other"}}
+    assert find_lost(resources, {**resources, "RunsTable": table}) == {"RunsTable"}
+    assert find_lost(resources, {name: resources[name] for name in resources if name != "UploadsQueue"}) == {
+        "UploadsQueue"
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ({}, EXISTING, {"RunsBucket", "RunsBucketPolicy"}),
+        ({}, EXISTING_TABLE, {"RunsTable", "RunRecordedPipe", "RunRejectedPipe"}),
+        (EXISTING, {}, {"UploadsRule"}),
+    ],
+    ids=["own to existing bucket", "own to existing table", "existing to own bucket"],
+)
+def test_change_of_the_bucket_or_the_table_takes_away_what_it_replaces_alone(
+    before: dict[str, str], after: dict[str, str], lost: set[str]
+) -> None:
+    """What holds data is retained: see the policies above."""
+    assert find_lost(resolve(before), resolve(after)) == lost
+
+
 def test_table_is_kept_and_can_be_restored(resources: dict[str, Any]) -> None:
-    assert resources["RunsTable"]["DeletionPolicy"] == "Retain"
-    assert resources["RunsTable"]["UpdateReplacePolicy"] == "Retain"
     table = resources["RunsTable"]["Properties"]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -214,7 +354,11 @@ def test_functions_may_do_what_they_do_and_nothing_else(each_mode: dict[str, Any
     assert allowed["ListRuns"]["Condition"] == {"StringLikeIfExists": {"s3:prefix": "runs/*"}}
     assert allowed["ListVersions"]["Resource"]["Fn::Sub"][0].endswith(":::${Bucket}")
     assert allowed["ListVersions"]["Condition"] == {"StringLike": {"s3:prefix": "runs/*"}}
-    assert allowed["WriteRecords"]["Resource"] == {"Fn::GetAtt": ["RunsTable", "Arn"]}
+    is_own = "RunsTable" in each_mode
+    assert allowed["WriteRecords"]["Resource"] == ({"Fn::GetAtt": ["RunsTable", "Arn"]} if is_own else RECORDS_ARN)
+    for function in ("RecorderFunction", "BackfillFunction"):
+        variables = each_mode[function]["Environment"]["Variables"]
+        assert variables["RUNS_TABLE"] == ({"Ref": "RunsTable"} if is_own else "records")
     assert allowed["WriteLogs"]["Resource"] == {"Fn::GetAtt": ["RecorderLogs", "Arn"]}
     for role in ("RecorderRole", "BackfillRole"):
         assert each_mode[role]["ManagedPolicyArns"] == [{"Ref": "RecordingPolicy"}]

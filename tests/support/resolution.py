@@ -1,8 +1,9 @@
 """The template with its conditions decided, as CloudFormation would."""
 
+from pathlib import Path
 from typing import Any
 
-from local.template import translate
+from local.template import TEMPLATE, translate
 
 
 def evaluate(value: Any, conditions: dict[str, bool], parameters: dict[str, Any]) -> Any:  # noqa: PLR0911
@@ -31,9 +32,9 @@ def evaluate(value: Any, conditions: dict[str, bool], parameters: dict[str, Any]
     return value
 
 
-def resolve(overrides: dict[str, str]) -> dict[str, Any]:
-    """The resources that a deployment with these parameters has."""
-    template = translate(overrides)
+def resolve(overrides: dict[str, str], file: Path = TEMPLATE) -> dict[str, Any]:
+    """Return the resources that a deployment of a template with these parameters has."""
+    template = translate(overrides, file)
     parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()} | overrides
     conditions: dict[str, bool] = {}
     for name, condition in template["Conditions"].items():
