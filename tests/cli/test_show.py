@@ -7,7 +7,8 @@ import pytest
 
 from local.stack import LocalStack
 from run_recorder.cli.command import ExitCode
-from run_recorder.domain import Outcome
+from run_recorder.domain import ObjectEvent, Outcome, Run
+from run_recorder.recorder import Recorder
 from tests.support.stack_fixtures import run_command
 
 pytestmark = pytest.mark.usefixtures("shared_stack")
@@ -35,6 +36,17 @@ def test_show_prints_the_whole_record(record_run: Callable[..., Outcome], shared
     }
     assert expected.items() <= shown.items()
     assert " ".join(sentence) == "The record shows the current metadata.json."
+
+
+def test_show_of_a_pending_run_says_that_it_waits(shared_stack: LocalStack, recorder: Recorder) -> None:
+    key = "runs/shown/pending/metadata.json"
+    shared_stack.upload(key, b'{"files": [{"path": "data.csv"}]}')
+    event = ObjectEvent(shared_stack.outputs["RunsBucket"], key, Run("shown", "pending"), created=True, can_wait=True)
+    assert recorder.handle(event).outcome is Outcome.PENDING
+    shown = run_command("show", "shown/pending")
+    assert "no object data.csv below the run's prefix" in shown.stdout
+    assert shown.stdout.endswith("Listed files are not there yet, and are waited for.\n")
+    assert json.loads(run_command("show", "shown/pending", "--json").stdout)["state"] == "lacks-files"
 
 
 def test_show_as_json_keeps_every_digit(record_run: Callable[..., Outcome]) -> None:

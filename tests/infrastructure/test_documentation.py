@@ -191,7 +191,9 @@ def test_links_lead_to_files_and_headings(page: Any) -> None:
 
 def test_code_names_pages_and_headings_that_there_are() -> None:
     sources = [ROOT / "template.yaml", *(file for folder in ("src", "local") for file in (ROOT / folder).rglob("*.py"))]
-    named = {name for source in sources for name in re.findall(r"docs/[\w-]+(?:\.\w+)+(?:#\w+)?", source.read_text())}
+    named = {
+        name for source in sources for name in re.findall(r"docs/[\w-]+(?:\.\w+)+(?:#[\w-]+)?", source.read_text())
+    }
     assert len(named) > 10
     for name in named:
         path, _, anchor = name.partition("#")

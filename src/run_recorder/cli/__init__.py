@@ -8,11 +8,12 @@ from run_recorder.cli.dead_letters import dead_letters
 from run_recorder.cli.list_runs import list_runs
 from run_recorder.cli.reconcile import reconcile
 from run_recorder.cli.show import show
+from run_recorder.cli.status import status
 from run_recorder.cli.validate import validate
 
 main = click.Group(
     "run-recorder",
     help="Check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
-    commands=[validate, show, list_runs, reconcile, dead_letters, backfill],
+    commands=[validate, status, show, list_runs, reconcile, dead_letters, backfill],
 )
 click.version_option(__version__, prog_name="run-recorder")(main)

@@ -19,6 +19,8 @@ _SENTENCES = {
     "way, in the dead-letter queue, or lost. `reconcile --repair` records it.",
     State.UNSETTLED: "The record shows the current metadata.json. Listed files were missing: `reconcile --repair` "
     "looks for them again.",
+    State.LACKS_FILES: "The record shows the current metadata.json. Listed files are not there yet, and are waited "
+    "for.",
     State.ORPHANED: "The bucket no longer has the metadata.json of this record.",
     State.INCOMPLETE: "There is neither a record nor a metadata.json: the upload is not complete, or has other ids.",
 }
@@ -35,7 +37,10 @@ def show(context: click.Context, stack: Stack, *, run: Run, as_json: bool) -> No
     item = stack.table.read(run)
     stored = stack.s3.head_object(stack.bucket, key)
     state = RecordState.of(item) if item else None
-    finding = Finding(key, compare(state, stored), state, stored)
+    comparison = compare(state, stored)
+    if comparison is State.UNSETTLED and state and state.is_pending:
+        comparison = State.LACKS_FILES
+    finding = Finding(key, comparison, state, stored)
     record = {name: TypeDeserializer().deserialize(value) for name, value in (item or {}).items()}
     if as_json:
         echo_json({**finding.as_json(), "record": record or None})

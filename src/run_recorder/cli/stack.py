@@ -77,8 +77,8 @@ class Stack:
         return client
 
     @functools.cached_property
-    def outputs(self) -> dict[str, str]:
-        """The outputs of the stack, by name."""
+    def _description(self) -> dict[str, Any]:
+        """The answer of DescribeStacks."""
         cloudformation = self.client("cloudformation")
         try:
             (stack,) = cloudformation.describe_stacks(StackName=self.name)["Stacks"]
@@ -89,7 +89,27 @@ class Stack:
             raise StackError(
                 f"no stack {self.name!r} in {region}: name it with --stack, and check --profile and --region"
             ) from error
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        return dict(stack)
+
+    @functools.cached_property
+    def outputs(self) -> dict[str, str]:
+        """The outputs of the stack, by name."""
+        return {output["OutputKey"]: output["OutputValue"] for output in self._description.get("Outputs", [])}
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the stack, by name."""
+        return {given["ParameterKey"]: given["ParameterValue"] for given in self._description.get("Parameters", [])}
+
+    @functools.cached_property
+    def resources(self) -> dict[str, tuple[str, str]]:
+        """The name and the type of each resource of the stack, by its name in the template."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+        return {
+            resource["LogicalResourceId"]: (resource.get("PhysicalResourceId", ""), resource["ResourceType"])
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+        }
 
     def output(self, name: str) -> str:
         """Return an output of the stack.

@@ -1,0 +1,211 @@
+"""The checks of `status`: the traffic of a stack first, then its resources."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from run_recorder.cli.health import Check, Level, Line
+from run_recorder.cli.output import count
+from run_recorder.cli.records import Records
+from run_recorder.cli.stack import Stack
+from run_recorder.config import load_settings
+from run_recorder.domain import Outcome
+from run_recorder.errors import SettingsError
+
+_LATE_SECONDS = 2100  # as the alarm UploadsWaitTooLong
+_ORGANISATIONS = 20
+_KEYS = [("organisation_id", "HASH"), ("run_id", "RANGE")]
+_INDEX_KEYS = [("organisation_id", "HASH"), ("recorded_at", "RANGE")]
+
+
+def uploads(stack: Stack) -> Line:
+    """The queue of uploads."""
+    url = stack.output("UploadsQueue")
+    waiting, in_flight, delayed = _count_messages(stack, url)
+    age = _latest(stack, "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": url.rsplit("/", 1)[-1]})
+    text = f"{waiting:,} waiting, {in_flight:,} in flight, {delayed:,} delayed for late files"
+    if age is not None:
+        text += f"; the oldest for {age:,.0f} s"
+    if age is not None and age > _LATE_SECONDS:
+        return Line("uploads", Level.WRONG, text, "see docs/operations.md#uploadswaittoolong")
+    return Line("uploads", Level.WELL, text)
+
+
+def dead_letters(stack: Stack) -> Line:
+    """The dead-letter queue of uploads."""
+    number = sum(_count_messages(stack, stack.output("DeadLetterQueue")))
+    if number:
+        return Line("dead letters", Level.WRONG, count(number, "message", "messages"), "run-recorder dead-letters list")
+    return Line("dead letters", Level.WELL, "none")
+
+
+def undelivered_events(stack: Stack) -> Line:
+    """The queue of events that did not reach the event bus."""
+    number = sum(_count_messages(stack, stack.output("UndeliveredEventsQueue")))
+    if number:
+        advice = "see docs/operations.md#eventsnotdelivered"
+        return Line("undelivered events", Level.WRONG, count(number, "message", "messages"), advice)
+    return Line("undelivered events", Level.WELL, "none")
+
+
+def last_hour(stack: Stack) -> Line:
+    """The outcomes of the last hour."""
+    dimensions = {"service": stack.name}
+    sums = {outcome: _sum_of_last_hour(stack, outcome.metric, dimensions) for outcome in Outcome}
+    text = ", ".join(f"{total:,.0f} {outcome}" for outcome, total in sums.items() if total) or "no uploads"
+    if sums[Outcome.FAILED]:
+        return Line("last hour", Level.LOOK, text, "see docs/operations.md#uploadsfail")
+    return Line("last hour", Level.WELL, text)
+
+
+def alarms(stack: Stack) -> Line:
+    """The alarms of the stack."""
+    client = stack.client("cloudwatch")
+    pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.name}-")
+    states = {alarm["AlarmName"]: alarm["StateValue"] for page in pages for alarm in page["MetricAlarms"]}
+    raised = [name.removeprefix(f"{stack.name}-") for name, state in states.items() if state == "ALARM"]
+    if raised:
+        return Line("alarms", Level.WRONG, f"raised: {', '.join(raised)}", "see docs/operations.md#alarms")
+    if not states:
+        return Line("alarms", Level.LOOK, "there are none", "deploy the stack again")
+    return Line("alarms", Level.WELL, f"{count(len(states), 'alarm', 'alarms')}, none raised")
+
+
+def newest_record(stack: Stack) -> Line:
+    """The record that was written last."""
+    records = Records(stack.table)
+    organisations = list(islice(records.organisations(), _ORGANISATIONS + 1))
+    newest = [next(records.newest(each, page_size=1), None) for each in organisations[:_ORGANISATIONS]]
+    items = [item for item in newest if item]
+    if not items:
+        return Line("newest record", Level.LOOK, "there are no records", "run-recorder reconcile")
+    latest = max(items, key=lambda item: str(item["recorded_at"]["S"]))
+    names = [latest[name]["S"] for name in ("organisation_id", "run_id", "status", "recorded_at")]
+    scope = f" of the first {_ORGANISATIONS} organisations" if len(organisations) > _ORGANISATIONS else ""
+    return Line("newest record", Level.WELL, f"{names[0]}/{names[1]}{scope}: {names[2]}, {names[3]}")
+
+
+def bucket(stack: Stack) -> Line:
+    """The bucket of runs."""
+    versioning = stack.client("s3").get_bucket_versioning(Bucket=stack.bucket).get("Status", "off")
+    if versioning == "Enabled":
+        return Line("bucket", Level.WELL, f"{stack.bucket}, versioned")
+    advice = "enable versioning: without it, an overwritten upload cannot be read again"
+    return Line("bucket", Level.LOOK, f"{stack.bucket}, versioning {versioning}", advice)
+
+
+def delivery(stack: Stack) -> Line:
+    """The way of events from the bucket to the queue of uploads."""
+    url = stack.output("UploadsQueue")
+    arn = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    configuration = stack.client("s3").get_bucket_notification_configuration(Bucket=stack.bucket)
+    if arn in [queue["QueueArn"] for queue in configuration.get("QueueConfigurations", [])]:
+        return Line("delivery", Level.WELL, "the bucket notifies the queue")
+    events = stack.client("events")
+    rules = events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
+    enabled = [rule for rule in rules if events.describe_rule(Name=rule)["State"] == "ENABLED"]
+    if enabled and "EventBridgeConfiguration" in configuration:
+        return Line("delivery", Level.WELL, "EventBridge sends events of the bucket to the queue")
+    text = "EventBridge is off for the bucket" if enabled else "neither a notification nor a rule sends to the queue"
+    return Line("delivery", Level.WRONG, text, "see docs/deploy.md#an-existing-bucket")
+
+
+def table(stack: Stack) -> Line:
+    """The table of records."""
+    described = stack.client("dynamodb").describe_table(TableName=stack.table.name)["Table"]
+    indexes = {index["IndexName"]: _keys(index) for index in described.get("GlobalSecondaryIndexes", [])}
+    publishes = stack.parameters.get("PublishEvents", "true") == "true"
+    stream = described.get("StreamSpecification", {})
+    missing = [
+        problem
+        for problem, is_there in {
+            "its keys are not organisation_id and run_id": _keys(described) != _KEYS,
+            "the index NewestRuns is missing": indexes.get("NewestRuns") != _INDEX_KEYS,
+            "it has no stream of new images": publishes and stream.get("StreamViewType") != "NEW_IMAGE",
+        }.items()
+        if is_there
+    ]
+    if missing:
+        return Line("table", Level.WRONG, "; ".join(missing), "see docs/deploy.md#an-existing-table")
+    if stack.parameters.get("Stage", "production") == "production" and not described.get("DeletionProtectionEnabled"):
+        return Line("table", Level.LOOK, f"{stack.table.name}, not protected from deletion", "enable the protection")
+    return Line("table", Level.WELL, stack.table.name)
+
+
+def function(stack: Stack) -> Line:
+    """The recorder and its event source."""
+    client, arn = stack.client("lambda"), stack.output("RecorderFunction")
+    configuration = client.get_function_configuration(FunctionName=arn)
+    try:
+        load_settings(configuration["Environment"]["Variables"])
+    except SettingsError as error:
+        return Line("function", Level.WRONG, str(error), "correct the parameters of the stack")
+    mappings = client.list_event_source_mappings(FunctionName=arn)["EventSourceMappings"]
+    states = [mapping["State"] for mapping in mappings]
+    if "Enabled" not in states:
+        advice = "see docs/operations.md#uploadswaittoolong"
+        return Line("function", Level.WRONG, f"its event source is {', '.join(states) or 'missing'}", advice)
+    return Line("function", Level.WELL, "its settings are valid, and its event source is enabled")
+
+
+def pipes(stack: Stack) -> Line:
+    """The pipes that publish events."""
+    if stack.parameters.get("PublishEvents", "true") != "true":
+        return Line("pipes", Level.WELL, "no events are published")
+    names = [name for name, kind in stack.resources.values() if kind == "AWS::Pipes::Pipe"]
+    states = [stack.client("pipes").describe_pipe(Name=name)["CurrentState"] for name in names]
+    if not states:
+        return Line("pipes", Level.LOOK, "there are none", "deploy the stack again")
+    if set(states) == {"RUNNING"}:
+        return Line("pipes", Level.WELL, f"{count(len(states), 'pipe', 'pipes')} running")
+    return Line("pipes", Level.WRONG, ", ".join(states).lower(), "see docs/operations.md#eventsnotdelivered")
+
+
+CHECKS: list[Check] = [
+    uploads, dead_letters, undelivered_events, last_hour, alarms, newest_record,
+    bucket, delivery, table, function, pipes,
+]  # fmt: skip
+"""All checks, in the order in which a person on call reads them."""
+
+
+def _count_messages(stack: Stack, url: str) -> tuple[int, int, int]:
+    """Return how many messages of a queue are visible, in flight and delayed."""
+    names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
+    attributes = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    visible, in_flight, delayed = (int(attributes[name]) for name in names)
+    return visible, in_flight, delayed
+
+
+def _latest(stack: Stack, namespace: str, metric: str, dimensions: dict[str, str]) -> float | None:
+    points = _read_metric(stack, namespace, metric, dimensions, timedelta(minutes=10), ("Maximum", 60))
+    return points[-1]["Maximum"] if points else None
+
+
+def _sum_of_last_hour(stack: Stack, metric: str, dimensions: dict[str, str]) -> float:
+    points = _read_metric(stack, "RunRecorder", metric, dimensions, timedelta(hours=1), ("Sum", 3600))
+    return float(sum(point["Sum"] for point in points))
+
+
+def _read_metric(
+    stack: Stack,
+    namespace: str,
+    metric: str,
+    dimensions: dict[str, str],
+    span: timedelta,
+    statistic: tuple[str, int],
+) -> list[Any]:
+    now = datetime.now(UTC)
+    response = stack.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=now - span,
+        EndTime=now,
+        Period=statistic[1],
+        Statistics=[statistic[0]],
+    )
+    return sorted(response["Datapoints"], key=lambda point: point["Timestamp"])
+
+
+def _keys(described: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - of an API
+    return [(key["AttributeName"], key["KeyType"]) for key in described["KeySchema"]]
