@@ -14,9 +14,7 @@ from local.poller import EventSource, Handler, deliver
 from local.template import CODE, REGION, translate
 
 STACK_NAME = "run-recorder"
-# Not generated, so that sam-env-vars.json can state the names.
 TABLE = f"{STACK_NAME}-RunsTable"
-QUEUE = f"{STACK_NAME}-UploadsQueue"
 # moto's CloudFormation does not support these resources, or resources that the dashboard refers to. No other
 # resource of the stack needs them.
 _UNSUPPORTED = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Pipes::Pipe"}
@@ -59,6 +57,7 @@ class LocalStack:
         parameters: dict[str, str] | None = None,
         endpoint_url: str | None = None,
         objects: Path | None = None,
+        name: str = STACK_NAME,
     ) -> None:
         """Create the stack.
 
@@ -66,7 +65,9 @@ class LocalStack:
             parameters: of the template; the others take their defaults.
             endpoint_url: of a moto server; None inside ``mock_aws()``.
             objects: a folder to upload before the bucket sends notifications, so that nothing of it is recorded.
+            name: of the stack.
         """
+        self._name = name
         self._endpoint_url = endpoint_url
         self.s3 = self._client("s3")
         self.sqs = self._client("sqs")
@@ -126,16 +127,17 @@ class LocalStack:
         self.s3.create_bucket(Bucket=CODE["Bucket"])
         self.s3.put_object(**CODE, Body=code.getvalue())
         resources = {name: body for name, body in template["Resources"].items() if body["Type"] not in _UNSUPPORTED}
-        resources["RunsTable"]["Properties"]["TableName"] = TABLE
-        resources["UploadsQueue"]["Properties"]["QueueName"] = QUEUE
+        # Not generated, so that sam-env-vars.json can state the names.
+        resources["RunsTable"]["Properties"]["TableName"] = f"{self._name}-RunsTable"
+        resources["UploadsQueue"]["Properties"]["QueueName"] = f"{self._name}-UploadsQueue"
         cloudformation = self._client("cloudformation")
         cloudformation.create_stack(
-            StackName=STACK_NAME,
+            StackName=self._name,
             TemplateBody=json.dumps({**template, "Resources": resources}),
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
-        stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        stack = cloudformation.describe_stacks(StackName=self._name)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def _configure_notifications(self, configurations: list[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from tests.support.documents import BAD, GOOD, document
 from tests.support.events import batch_event, batch_task
 from tests.support.names import KEY, key_of
 from tests.support.policies import ACCOUNT, Call, Request, actions, allows
+from tests.support.stack_fixtures import create_table
 
 WITH_FILES = document(files=[{"path": "data.csv"}])
 DATA = "runs/acme/run-0001/data.csv"
@@ -31,6 +32,7 @@ KEY_ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/runs"
 MODES = {
     "own bucket": {},
     "existing bucket": {"ExistingRunsBucket": EXISTING, "ExistingRunsBucketKeyArn": KEY_ARN},
+    "existing table": {"ExistingRunsTable": "records"},
 }
 FUNCTION_ROLES = ("RecorderRole", "BackfillRole")
 QUEUES = ("UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue")
@@ -48,7 +50,8 @@ BY_LAMBDA = {  # granted, although the code does not call it
 def created(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     with mock_aws():
         boto3.client("s3", region_name=REGION).create_bucket(Bucket=EXISTING)
-        yield Deployment(request.param)
+        stream = {"ExistingRunsTableStreamArn": create_table("records")} if "ExistingRunsTable" in request.param else {}
+        yield Deployment(request.param | stream)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pytest_mock import MockerFixture
 from handler.app import lambda_handler
 from local.show import plain
 from local.stack import STACK_NAME, LocalStack
+from local.template import REGION, translate
 from run_recorder.cli import main
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import ObjectEvent, Outcome
@@ -34,7 +35,18 @@ def run_command(*arguments: object, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
 
 
-ops = run_command  # for the tests of the commands
+def create_table(name: str) -> str:
+    """Create a table as the template does, without a stack; return the ARN of its stream."""
+    properties = translate({})["Resources"]["RunsTable"]["Properties"]
+    names = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    client: Any = boto3.client("dynamodb", region_name=REGION)
+    created = client.create_table(
+        TableName=name,
+        StreamSpecification={"StreamEnabled": True, **properties["StreamSpecification"]},
+        **{each: properties[each] for each in names},
+    )
+    stream: str = created["TableDescription"]["LatestStreamArn"]
+    return stream
 
 
 def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> None:
