@@ -14,10 +14,11 @@ from local.stack import LocalStack
 from run_recorder.cli.dead_letter_queue import DeadLetterQueue
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
-from tests.support.stack_fixtures import enter_environment, run_command
+from tests.support.stack_fixtures import empty_queue, enter_environment, run_command
 
 pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
 
+EMPTY = "0 in the dead-letter queue\n0 in the queue of undelivered events\n"
 SOURCE, DESTINATION = "arn:aws:sqs:us-east-1:123456789012:dead", "arn:aws:sqs:us-east-1:123456789012:uploads"
 
 
@@ -48,10 +49,7 @@ def send(shared_stack: LocalStack) -> Iterator[Callable[..., str]]:
 
     yield put
     for name in ("DeadLetterQueue", "UploadsQueue"):
-        url = shared_stack.outputs[name]
-        while left := shared_stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in left:
-                shared_stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        empty_queue(shared_stack, name)
 
 
 @pytest.fixture
@@ -66,7 +64,7 @@ def notification(shared_stack: LocalStack, s3_record: Callable[..., Any]) -> Cal
 
 def test_empty_queue_needs_no_attention() -> None:
     result = dead_letters("list")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "0 in the dead-letter queue\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", EMPTY)
     assert listed() == []
     result = dead_letters("redrive")
     assert (result.exit_code, result.output) == (0, "0 put back into the queue of uploads\n")

@@ -35,6 +35,14 @@ def run_command(*arguments: object, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
 
 
+def empty_queue(stack: LocalStack, output: str) -> None:
+    """Delete the visible messages of a queue; moto purges a queue once a minute only."""
+    url = stack.outputs[output]
+    while left := stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in left:
+            stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
 def create_table(name: str) -> str:
     """Create a table as the template does, without a stack; return the ARN of its stream."""
     properties = translate({})["Resources"]["RunsTable"]["Properties"]

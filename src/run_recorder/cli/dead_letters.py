@@ -1,5 +1,6 @@
 """`dead-letters`: the messages in the dead-letter queue, listed with their reasons, put back, or deleted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -16,10 +17,11 @@ from run_recorder.cli.command import (
     stack_options,
     yes_option,
 )
-from run_recorder.cli.dead_letter_queue import DeadLetterQueue
-from run_recorder.cli.dead_letter_reports import describe_messages
+from run_recorder.cli.dead_letter_queue import DeadLetterQueue, Message
+from run_recorder.cli.dead_letter_reports import Report, describe_messages
 from run_recorder.cli.output import count, echo_json, printable
 from run_recorder.cli.stack import Stack
+from run_recorder.cli.undelivered_events import describe_events
 
 _LOG_QUERY = 'filter outcome = "failed" | display @timestamp, key, message_id, reason | sort @timestamp desc'
 
@@ -48,18 +50,16 @@ def dead_letters() -> None:
 @json_lines_option
 @click.pass_context
 def list_messages(context: click.Context, stack: Stack, *, limit: int, as_json: bool) -> None:
-    """List the messages in the dead-letter queue, and why each of them failed.
+    """List the messages in the dead-letter queue and the undelivered events, and why each of them failed.
 
     The reasons come from the message, and from the bucket and the table as they are now. The command
     receives the messages, which raises their receive count, and makes them visible again at once.
     """
-    queue = _queue(stack)
-    total = queue.count()
-    reports = describe_messages(queue.peek(limit), stack)
-    for report in reports:
-        echo_json(report) if as_json else _print(report)
-    left = max(total, len(reports))  # the number that SQS returns is approximate
-    _print_count(left, len(reports))
+    left = _list_queue(_queue(stack), "dead-letter queue", describe_messages, stack, limit, as_json=as_json)
+    if left:
+        click.echo(f"the function's log has AWS's answers; a query for Logs Insights: {_LOG_QUERY}", err=True)
+    events = DeadLetterQueue(stack.client("sqs"), stack.output("UndeliveredEventsQueue"))
+    left += _list_queue(events, "queue of undelivered events", describe_events, stack, limit, as_json=as_json)
     if left:
         context.exit(ExitCode.ATTENTION)
 
@@ -140,11 +140,24 @@ def _print(report: dict[str, Any]) -> None:
         click.echo(f"    {printable(text)}")
 
 
-def _print_count(left: int, listed: int) -> None:
-    more = f", {listed:,} of them listed" if listed < left else ""
-    click.echo(f"{left:,} in the dead-letter queue{more}", err=True)
-    if left:
-        click.echo(f"the function's log has AWS's answers; a query for Logs Insights: {_LOG_QUERY}", err=True)
+def _list_queue(
+    queue: DeadLetterQueue,
+    name: str,
+    describe: Callable[[list[Message], Stack], list[Report]],
+    stack: Stack,
+    limit: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Print the messages of a queue; return how many it has."""
+    total = queue.count()
+    reports = describe(queue.peek(limit), stack)
+    for report in reports:
+        echo_json({"queue": name, **report}) if as_json else _print(report)
+    left = max(total, len(reports))  # the number that SQS returns is approximate
+    more = f", {len(reports):,} of them listed" if len(reports) < left else ""
+    click.echo(f"{left:,} in the {name}{more}", err=True)
+    return left
 
 
 def _move(queue: DeadLetterQueue, destination_url: str, rate: int | None) -> int:
