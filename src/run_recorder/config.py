@@ -85,25 +85,21 @@ def load_settings(env: Environment = os.environ) -> Settings:
     if development is None:
         errors.append(f"DEVELOPMENT is {env['DEVELOPMENT']!r}, expected true or false")
     runs_bucket = required("RUNS_BUCKET")
-    runs_table = required("RUNS_TABLE")
-    output_bucket = required("OUTPUT_BUCKET") if development is False else env.get("OUTPUT_BUCKET") or runs_bucket
-    model = _load_model(env, development is False, errors)
-    parameters = _load_parameters(env, errors)
-    uploads_queue_url, files_wait_seconds = _load_wait(env, errors)
-    if errors:
-        raise SettingsError("; ".join(errors))
-    return Settings(
+    settings = Settings(
         development=bool(development),
         runs_bucket=runs_bucket,
-        runs_table=runs_table,
-        output_bucket=output_bucket,
-        model=model,
-        parameters=parameters,
-        uploads_queue_url=uploads_queue_url,
-        files_wait_seconds=files_wait_seconds,
+        runs_table=required("RUNS_TABLE"),
+        output_bucket=required("OUTPUT_BUCKET") if development is False else env.get("OUTPUT_BUCKET") or runs_bucket,
+        model=_load_model(env, development is False, errors),
+        parameters=_load_parameters(env, errors),
+        uploads_queue_url=_load_queue_url(env, errors),
+        files_wait_seconds=_load_wait(env, errors),
         service=env.get("POWERTOOLS_SERVICE_NAME") or "run-recorder",
         metrics_namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or "RunRecorder",
     )
+    if errors:
+        raise SettingsError("; ".join(errors))
+    return settings
 
 
 def build_model_config(run: Run, metadata: Metadata, env: Environment = os.environ) -> ModelConfig:
@@ -190,11 +186,16 @@ def _load_parameters(env: Environment, messages: list[str]) -> Mapping[str, JSON
     return {}
 
 
-def _load_wait(env: Environment, messages: list[str]) -> tuple[str | None, int]:
-    url, text = env.get("UPLOADS_QUEUE_URL") or None, env.get("FILES_WAIT_SECONDS") or "3600"
+def _load_queue_url(env: Environment, messages: list[str]) -> str | None:
+    url = env.get("UPLOADS_QUEUE_URL") or None
     if url and not _URL.fullmatch(url):
         messages.append(f"UPLOADS_QUEUE_URL is {url!r}, expected the URL of an SQS queue")
+    return url
+
+
+def _load_wait(env: Environment, messages: list[str]) -> int:
+    text = env.get("FILES_WAIT_SECONDS") or "3600"
     seconds = int(text) if re.fullmatch("[0-9]{1,5}", text) else -1
     if not 0 <= seconds <= _MAX_FILES_WAIT_SECONDS:
         messages.append(f"FILES_WAIT_SECONDS is {text!r}, expected 0 to {_MAX_FILES_WAIT_SECONDS}")
-    return url, seconds
+    return seconds

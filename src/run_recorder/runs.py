@@ -7,7 +7,7 @@ with what is there instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,12 +82,7 @@ class RunTable:
         present = {name: value for name, value in attributes.items() if value is not None}
         present["recorded_at"] = _now(after)
         values = {name: serialize(value) for name, value in present.items()}
-        assignments = [f"#{name} = :{name}" for name in present]
-        assignments.append("#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at)")
-        update = "SET " + ", ".join(assignments)
-        absent = [f"#{name}" for name in attributes if name not in present]
-        if absent:
-            update += " REMOVE " + ", ".join(absent)
+        update = _build_update(present, [name for name in attributes if name not in present])
         names = re.findall(r"#(\w+)", f"{update} {condition.expression}")
         try:
             self.client.update_item(
@@ -108,6 +103,14 @@ class RunTable:
                 return None
             return Refusal(RecordState.of(item) if item else None)
         return None
+
+
+def _build_update(present: Iterable[str], absent: list[str]) -> str:
+    """Return the update expression that sets and removes these attributes."""
+    assignments = [f"#{name} = :{name}" for name in present]
+    assignments.append("#first_recorded_at = if_not_exists(#first_recorded_at, :recorded_at)")
+    removal = " REMOVE " + ", ".join(f"#{name}" for name in absent) if absent else ""
+    return "SET " + ", ".join(assignments) + removal
 
 
 def _is_written(item: Item, values: Item) -> bool:

@@ -13,7 +13,7 @@ from pytest_mock import MockerFixture
 from local.stack import STACK_NAME, LocalStack
 from run_recorder.cli.command import ExitCode
 from run_recorder.cli.health import Level
-from run_recorder.cli.health_checks import CHECKS
+from run_recorder.cli.status import CHECKS
 from run_recorder.domain import Outcome
 from tests.support.fake_s3 import client_error
 from tests.support.stack_fixtures import run_command
@@ -234,7 +234,7 @@ def test_newest_record_of_many_organisations_is_that_of_the_first(
 ) -> None:
     for organisation in ("many-1", "many-2"):
         record_run(organisation, "run")
-    mocker.patch("run_recorder.cli.health_checks._ORGANISATIONS", 1)
+    mocker.patch("run_recorder.cli.health_of_traffic._ORGANISATIONS", 1)
     assert "of the first 1 organisations" in bench.lines()["newest record"][1]
 
 

@@ -4,10 +4,12 @@ import click
 
 from run_recorder.cli.command import Command, ExitCode, json_option, stack_options
 from run_recorder.cli.health import Level, Line, examine
-from run_recorder.cli.health_checks import CHECKS
+from run_recorder.cli.health_of_resources import CHECKS as CHECKS_OF_RESOURCES
+from run_recorder.cli.health_of_traffic import CHECKS as CHECKS_OF_TRAFFIC
 from run_recorder.cli.output import echo_json, printable
 from run_recorder.cli.stack import Stack
 
+CHECKS = [*CHECKS_OF_TRAFFIC, *CHECKS_OF_RESOURCES]
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 
 
