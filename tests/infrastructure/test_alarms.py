@@ -20,6 +20,7 @@ from pytest_mock import MockerFixture
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from local.template import REGION
+from run_recorder.cli.health_of_traffic import LATE_SECONDS
 from run_recorder.errors import SettingsError
 from run_recorder.waiting import MAX_DELAY
 from tests.support.cloudwatch import STACK, Sample, is_raised, metrics_of, name, read_metrics
@@ -290,6 +291,10 @@ def test_message_that_fails_alone_does_not_count_as_waiting_too_long(
     """SQS leaves it out of the age from its fourth delivery on. Before its first one it may have been delayed."""
     hidden = resources["UploadsQueue"]["Properties"]["VisibilityTimeout"]
     assert alarms["UploadsWaitTooLong"]["Threshold"] > MAX_DELAY + 3 * hidden
+
+
+def test_status_finds_an_upload_late_when_the_alarm_does(alarms: dict[str, Any]) -> None:
+    assert alarms["UploadsWaitTooLong"]["Threshold"] == LATE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome
 
-_LATE_SECONDS = 2100  # as the alarm UploadsWaitTooLong
+LATE_SECONDS = 2100
+"""The age of an upload in the queue that is too great; also that of the alarm UploadsWaitTooLong."""
 _ORGANISATIONS = 20
 
 
@@ -22,7 +23,7 @@ def uploads(stack: Stack) -> Line:
     text = f"{waiting:,} waiting, {in_flight:,} in flight, {delayed:,} delayed for late files"
     if age is not None:
         text += f"; the oldest for {age:,.0f} s"
-    if age is not None and age > _LATE_SECONDS:
+    if age is not None and age > LATE_SECONDS:
         return Line("uploads", Level.WRONG, text, "see docs/operations.md#uploadswaittoolong")
     return Line("uploads", Level.WELL, text)
 
