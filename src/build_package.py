@@ -1,4 +1,4 @@
-"""Makes the package that Lambda unpacks to ``/var/task``; src/Makefile runs it.
+"""Make the package that Lambda unpacks to ``/var/task``; src/Makefile runs it.
 
 Of our own modules it holds those that the entry points import, directly or not, and no other: not the command line,
 which needs packages that Lambda does not get.
@@ -26,7 +26,7 @@ SERVICES = ("dynamodb", "s3", "sqs")
 
 
 def main(target: Path) -> None:
-    """Makes the package in an empty folder."""
+    """Make the package in an empty folder."""
     install(target)
     keep_services(target / "botocore" / "data")
     compile_modules(target)
@@ -34,7 +34,7 @@ def main(target: Path) -> None:
 
 
 def install(target: Path) -> None:
-    """Puts in the dependencies, as pinned, and the function."""
+    """Install the pinned dependencies and the function."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip += ["--no-compile", "--require-hashes", "--only-binary", ":all:", "--target", str(target)]
     pip += ["--requirement", str(SOURCE.parent / "requirements.txt")]
@@ -90,10 +90,10 @@ class _Imports(ast.NodeVisitor):
 
 
 def keep_services(data: Path) -> None:
-    """Leaves botocore the models and endpoints of the services that are called, in every version.
+    """Keep the models and endpoints of the services that are called, in every version, and no other.
 
     A service that ``endpoints.json`` does not name has the endpoints that its partition
-    gives to any service, which is how botocore knows services newer than itself.
+    gives to any service, as botocore handles services that are newer than itself.
     """
     for service in SERVICES:
         if not any((data / service).glob("*/service-2.json*")):
@@ -110,7 +110,7 @@ def keep_services(data: Path) -> None:
 
 
 def compile_modules(target: Path) -> None:
-    """Compiles every module, with the paths that it will have.
+    """Compile every module, with the paths that it will have.
 
     By hash: SAM's zips carry no useful timestamps. Unchecked: the sources, which are there
     for the sake of tracebacks, do not change in Lambda.
@@ -121,7 +121,7 @@ def compile_modules(target: Path) -> None:
 
 
 def set_modes(target: Path) -> None:
-    """Gives all files the same modes, whatever the umask: they are part of the zip."""
+    """Set the same modes for all files, whatever the umask: they are part of the zip."""
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 

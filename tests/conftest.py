@@ -26,7 +26,7 @@ settings.load_profile("default")  # unless --hypothesis-profile names another
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tells how much the tests have tried: the sums of what they handed to ``record_property``."""
+    """Print how much the tests tried: the sums of the values that they gave to ``record_property``."""
     totals = Counter[str]()
     for report in terminalreporter.getreports("passed"):
         for name, count in report.user_properties:
@@ -71,7 +71,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 @pytest.fixture
 def time_runs_out_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ends an invocation's time when all uploads but one, which hangs, are handled, however long they take."""
+    """End an invocation's time when all uploads but one, which hangs, are handled, however long they take."""
 
     def wait(handled: Collection[Future[Any]], timeout: float | None) -> Any:
         if timeout is None:

@@ -81,6 +81,6 @@ def record_handler(record: SQSRecord) -> dict[str, Any]:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401 - as Powertools has it
-    """Takes a batch of SQS messages, each an S3 notification."""
+    """Take a batch of SQS messages, each an S3 notification."""
     idempotency.register_lambda_context(context)
     return process_partial_response(event=event, record_handler=record_handler, processor=processor, context=context)

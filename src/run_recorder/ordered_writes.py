@@ -17,7 +17,7 @@ from run_recorder.verdict import RecordUpdate
 
 
 class WriteResult(enum.Enum):
-    """What became of the write of an upload in the order of sequencers."""
+    """The result of the write of an upload in the order of sequencers."""
 
     WRITTEN = enum.auto()
     """The record now shows the upload."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_sqs import SQSClient
 
-# botocore lets through that an answer is not UTF-8.
+# botocore does not catch the error of an answer that is not UTF-8.
 _FAULTS = (ClientError, BotoCoreError, ResponseParserError, UnicodeDecodeError)
 
 

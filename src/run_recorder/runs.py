@@ -23,7 +23,7 @@ from run_recorder.record_state import Condition, Item, RecordState
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# botocore lets through that an answer is not UTF-8.
+# botocore does not catch the error of an answer that is not UTF-8.
 _FAULTS = (ClientError, BotoCoreError, UnicodeDecodeError)
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 

@@ -45,7 +45,7 @@ def parse_report(result: Result) -> dict[str, Any]:
 
 @pytest.fixture
 def write_record(shared_stack: LocalStack) -> Callable[..., None]:
-    """Puts an item into the table, whatever the bucket holds."""
+    """Put an item into the table, whatever the bucket holds."""
 
     def put(organisation: str, run: str, **attributes: str) -> None:
         item = {"organisation_id": organisation, "run_id": run, **attributes}
@@ -62,7 +62,7 @@ def record_of(stack: LocalStack, organisation: str, run: str) -> dict[str, Any]:
 
 
 def delete(stack: LocalStack, key: str) -> None:
-    """Deletes an object for good: moto's listings show the prefix of one that has a delete marker."""
+    """Delete an object for good: moto's listings show the prefix of one that has a delete marker."""
     bucket = stack.outputs["RunsBucket"]
     for version in stack.s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]:
         stack.s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
@@ -70,7 +70,7 @@ def delete(stack: LocalStack, key: str) -> None:
 
 @pytest.fixture
 def one_of_each(shared_stack: LocalStack, record_run: Callable[..., Outcome]) -> Callable[[str], dict[str, str]]:
-    """Makes a run of each state for an organisation; the states by run or key, but the current one's."""
+    """Make a run of each state for an organisation; return the states by run or key, without the current ones."""
 
     def make(organisation: str) -> dict[str, str]:
         for run in ("current", "outdated", "spoilt", "orphaned", "unlisted"):

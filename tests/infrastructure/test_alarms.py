@@ -35,7 +35,7 @@ QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "U
 class Watch:
     """The local stack, and what CloudWatch would know of it.
 
-    Its clock stands still but for the minutes that a test lets pass, and a millisecond each time that it is read.
+    Its clock advances by the minutes that a test passes, and by a millisecond each time that it is read.
     """
 
     def __init__(self, alarms: dict[str, Any], stack: LocalStack, read_output: Callable[[], str]) -> None:
@@ -59,12 +59,12 @@ class Watch:
         return {each for each, alarm in self._alarms.items() if is_raised(alarm, self._samples, self._minute)}
 
     def sample(self, alarm: str, value: float) -> None:
-        """Gives the metric that an alarm watches a value now."""
+        """Add a sample of the metric that an alarm watches."""
         (metric,) = metrics_of(self._alarms[alarm])
         self._samples.append((self._minute, metric, value))
 
     def pass_minutes(self, minutes: int, *, throttled: bool = False) -> None:
-        """Lets time go by, in which Lambda hands what is in the queue to the function, or refuses to."""
+        """Pass time, in which Lambda hands the messages of the queue to the function, or throttles it."""
         for _ in range(minutes):
             self._minute += 1
             if throttled:

@@ -1,7 +1,7 @@
 """The stack's roles allow every call that its functions make, and no other.
 
 Two judges, since neither suffices: moto refuses real requests but passes over conditions;
-`allows` knows conditions but trusts our own reading of the calls.
+`allows` evaluates conditions, but depends on our own reading of the calls.
 """
 
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def stack(deployment: Deployment) -> LocalStack:
 
 @pytest.fixture
 def run_as(deployment: Deployment, environment: pytest.MonkeyPatch) -> Callable[[str], list[Call]]:
-    """Gives a role to the functions and to the queue's poller; returns the calls that they then make."""
+    """Give a role to the functions and to the poller of the queue; return the calls that they then make."""
 
     def run(role: str) -> list[Call]:
         session = deployment.assume(role)

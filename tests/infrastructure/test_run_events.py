@@ -33,7 +33,7 @@ def pipes() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def published(stack: LocalStack, pipes: list[dict[str, Any]]) -> Callable[[], list[Event]]:
-    """Reads the stream from its beginning; returns the events that its changes become, in their order."""
+    """Read the stream from its beginning; return the events that its changes become, in their order."""
 
     def publish() -> list[Event]:
         # An ARN would send the client to an endpoint of the account, which moto does not know.
@@ -67,7 +67,7 @@ def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
 def read_detail(template: str, change: dict[str, Any]) -> Any:
     """Return what a template makes of a change, which must be the same in both readings of the documentation.
 
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html tells to put quotation
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-input-transformation.html requires quotation
     marks around the paths of texts and none around those of objects. Its samples leave all marks out. So a pipe may put
     a text between the marks as it is, or replace path and marks by a JSON string.
     """

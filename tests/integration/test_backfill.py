@@ -16,7 +16,7 @@ from tests.support.names import key_of
 
 
 def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda _: None) -> list[str]:
-    """Does what S3 Batch Operations does with the job, ten tasks an invocation; returns the outcomes."""
+    """Run the job as S3 Batch Operations does, ten tasks an invocation; return the outcomes."""
     keys = [listed.key for listed in S3(stack.s3).list_objects(stack.outputs["RunsBucket"], "runs/")]
     keys = [key for key in keys if key.endswith("/metadata.json")]
     outcomes = []

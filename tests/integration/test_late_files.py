@@ -42,7 +42,7 @@ def missing(index: int, path: str) -> dict[str, str]:
 
 @pytest.fixture(params=["same event", "event without a sequencer", "back-fill"])
 def look(request: pytest.FixtureRequest, notify: Notify) -> Look:
-    """Evaluates an upload once more; returns the outcome."""
+    """Evaluate an upload once more; return the outcome."""
 
     def send_again(upload: dict[str, str]) -> str:
         match request.param:

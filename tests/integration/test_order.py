@@ -392,7 +392,7 @@ def test_messages_of_one_run_in_one_batch_end_in_order(
     put_metadata: PutMetadata,
     record: ReadRecord,
 ) -> None:
-    """They are handled side by side."""
+    """They are handled concurrently."""
     uploads = [put_metadata(good(f"m{number}")) for number in range(10)]
     bodies = [notification(s3_record(sequencer=f"{number:x}", **upload)) for number, upload in enumerate(uploads)]
     assert lambda_handler(sqs_event(*bodies[::-1], *bodies), None) == {"batchItemFailures": []}

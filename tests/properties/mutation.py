@@ -42,7 +42,7 @@ def _read_inside(value: Any) -> Any:
 
 
 def write(value: Any) -> str:
-    """The JSON text of a tree, which need not be valid any more."""
+    """Return the JSON text of a tree, which need not be valid."""
     match value:
         case Token():
             return str(value)
@@ -78,7 +78,7 @@ def replace_each(text: str) -> Iterator[str]:
 
 
 def mutate_json(data: bytes, max_size: int, seed: int, mutate_bytes: Callable[[bytes, int], bytes]) -> bytes:
-    """Spoils what is JSON as JSON every other time; a fuzzer's own mutations do the rest."""
+    """Spoil what is JSON as JSON every other time; a fuzzer's own mutations do the rest."""
     random = Random(seed)  # noqa: S311 - chance, not secrets
     if random.random() < 0.5:
         try:

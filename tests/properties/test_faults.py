@@ -72,7 +72,7 @@ class Run:
 
 
 def send_directly(runs: list[Run], event: Event) -> set[str]:
-    """Hands the event of each run to the function; returns the runs that failed."""
+    """Hand the event of each run to the function; return the runs that failed."""
     try:
         answer = lambda_handler(notification(*(run.record(event) for run in runs)), None)
     except UploadFailedError as error:

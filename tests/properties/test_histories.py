@@ -52,7 +52,7 @@ FIRST_SEQUENCER = 0xFD
 LATE_FILE = "late.csv"
 LATEST = ("status", "version_id", "etag", "uploaded_at")
 
-# What each document sets; None is one to reject. Few, so that the same entity tag comes again.
+# The attributes that each document sets; None for one to reject. Few documents, so that entity tags repeat.
 DOCUMENTS: dict[bytes, dict[str, Any] | None] = {
     good("a", name="A", tags={"t": "a"}): {"config": "a", "name": "A", "tags": {"t": "a"}},
     good("b", created_by="B"): {"config": "b", "created_by": "B"},
@@ -79,7 +79,7 @@ class Version:
 
     @property
     def sequencer(self) -> int:
-        """What S3 tells of its place."""
+        """Its place in S3's order, as an event states it."""
         return FIRST_SEQUENCER + self.number
 
     @property
@@ -252,7 +252,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.versions and self.versions[-1].body)
     @rule()
     def delete(self) -> None:
-        """Leaves a delete marker if the bucket has versions."""
+        """Leave a delete marker if the bucket has versions."""
         response = self.stack.s3.delete_object(Bucket=self.bucket, Key=self.key)
         self.versions = [*self.versions, Version(response["VersionId"])] if self.versioned else []
 
@@ -294,7 +294,7 @@ class Histories(RuleBasedStateMachine):
         self._handle(by_task, Event(upload.version_id if by_version else None, None, None), set(self.stored))
 
     def _handle(self, send: Send, event: Event, covered: set[Version]) -> None:
-        """Handles an event, and checks the record and what is said of it."""
+        """Handle an event, and check the record and the report of it."""
         self.figures["events"] += 1
         self.sequenced_events += event.sequencer is not None
         self.covered |= covered

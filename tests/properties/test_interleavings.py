@@ -44,7 +44,7 @@ class View:
 
     @classmethod
     def of_record(cls, scenario: Scenario, record: dict[str, Any]) -> "View":
-        """Reads a record whose every attribute must be that of the uploads that it shows."""
+        """Read a record whose every attribute must be that of the uploads that it shows."""
         if not record:
             return cls()
         latest = find_upload(scenario, record)

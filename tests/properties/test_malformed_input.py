@@ -85,7 +85,7 @@ def sample_bucket(environment: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def try_all(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Hands many examples of a strategy to a check, and tells how many they were."""
+    """Check many examples of a strategy, and record how many there were."""
 
     def try_all(name: str, strategy: st.SearchStrategy[Any], check: Callable[[Any], object], times: int = 1) -> None:
         tried = 0

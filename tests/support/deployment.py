@@ -25,7 +25,7 @@ class Deployment:
     Attributes:
         stack: the stack.
         resources: the properties of each resource that it has, references resolved.
-        statements: what each role's policies state, as IAM tells it.
+        statements: the statements of each role's policies, as IAM returns them.
     """
 
     parameters: dict[str, str]
@@ -72,7 +72,7 @@ class Deployment:
         return name
 
     def _attach_policies(self, iam: Any, role: str) -> None:
-        """Does what moto's CloudFormation leaves out."""
+        """Attach the policies, which moto's CloudFormation leaves out."""
         name = self._name_of(role)
         for policy in self.resources[role].get("Policies", []):
             document = json.dumps(policy["PolicyDocument"])
@@ -98,7 +98,7 @@ def record_calls(session: boto3.Session) -> list[Call]:
 
 
 def enforce_tables(patch: pytest.MonkeyPatch) -> None:
-    """Tells moto which table a request is for; else it holds policies against the resource ``*``."""
+    """Name the table of a request to moto, which otherwise compares policies with the resource ``*``."""
 
     def table_arn(handler: DynamoHandler) -> str:
         return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{handler.body['TableName']}"

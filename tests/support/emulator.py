@@ -70,6 +70,6 @@ class Emulator:
             return json.loads(error.read())
 
     def stop(self) -> None:
-        """Ends the emulator and the function."""
+        """End the emulator and the function."""
         self.process.kill()
         self.process.wait()

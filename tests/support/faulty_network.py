@@ -42,7 +42,7 @@ class Exchange(BaseHTTPRequestHandler):
     server: "FaultyNetwork"
 
     def do_GET(self) -> None:
-        """Answers as moto does, or as the request's fault has it."""
+        """Answer as moto does, or as the request's fault has it."""
         self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.operation = name_operation(self.command, self.path, self.headers.get("X-Amz-Target"))
         name = self.headers.get(_HEADER)
@@ -55,7 +55,7 @@ class Exchange(BaseHTTPRequestHandler):
     do_POST = do_HEAD = do_GET  # noqa: N815 - as http.server has it
 
     def forward(self) -> Reply:
-        """Lets moto handle the request; adds the checksums that AWS sends."""
+        """Return the answer of moto to the request, with the checksums that AWS sends."""
         response = self.server.moto.open(self.path, method=self.command, headers=self.headers.items(), data=self.body)
         headers = {name.lower(): value for name, value in response.headers}
         body = response.data
@@ -66,7 +66,7 @@ class Exchange(BaseHTTPRequestHandler):
         return Reply(response.status_code, headers, body)
 
     def send(self, answer: Reply, *, withheld: int = 0) -> None:
-        """Sends an answer less the last so many bytes of its body."""
+        """Send an answer less the last so many bytes of its body."""
         headers = {**answer.headers, "content-length": str(len(answer.body))}
         body = answer.body[: len(answer.body) - withheld]
         if self.command == "HEAD":  # whose answer states the length of a body that it does not have
@@ -75,21 +75,21 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
 
     def send_half(self, answer: Reply) -> None:
-        """Sends an answer whose other half is to come."""
+        """Send an answer whose other half is to come."""
         self.send(answer, withheld=(len(answer.body) + 1) // 2)
 
     def close(self) -> None:
-        """Ends the connection as if all had been said."""
+        """End the connection as after a complete answer."""
         self.close_connection = True
 
     def reset(self) -> None:
-        """Breaks the connection."""
+        """Break the connection."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
 
     def wait(self) -> None:
-        """Sends nothing more, so that the client's read times out (see `ClientSocket`)."""
+        """Send nothing more, so that the client's read times out (see `ClientSocket`)."""
         self.server.silent.add(self.client_address)
         self.close_connection = True
 
@@ -101,7 +101,7 @@ class Exchange(BaseHTTPRequestHandler):
         return Reply(status, {"x-amz-crc32": str(zlib.crc32(body))}, body)
 
     def log_message(self, *_: Any) -> None:
-        """Keeps quiet."""
+        """Keep quiet."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ Faults = Mapping[str, Mapping[str, Fault]]
 
 
 def refuse(exchange: Exchange) -> NoReturn:
-    """Refuses the connection, so that there is no exchange."""
+    """Refuse the connection, so that there is no exchange."""
     raise NotImplementedError(exchange)
 
 
@@ -162,7 +162,7 @@ class FaultyNetwork(ThreadingHTTPServer):
         self._nobody_listens.bind(("127.0.0.1", 0))
 
     def server_close(self) -> None:
-        """Gives the ports back."""
+        """Release the ports."""
         super().server_close()
         self._nobody_listens.close()
 
@@ -184,13 +184,13 @@ class FaultyNetwork(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def settle(self) -> None:
-        """Waits until what clients no longer wait for is done, too. Every silence has ended in a time-out."""
+        """Wait until what clients no longer wait for is done, too. Every silence has ended in a time-out."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._exchanges == 0, _HANG)
         assert self.silent == set()
 
     def route(self, request: AWSPreparedRequest) -> None:
-        """Marks a request that is to fail."""
+        """Mark a request that is to fail."""
         request.context["read_timeout"] = _HANG  # type: ignore[attr-defined] # however slow moto is
         plan = self._take_plan(request)
         if plan is None:
@@ -230,7 +230,7 @@ class ClientSocket(socket.socket):
         self._silent = silent
 
     def recv_into(self, *arguments: Any) -> int:
-        """Reads as any socket does; raises `TimeoutError` at the end of a silent connection."""
+        """Read as any socket does; raise `TimeoutError` at the end of a silent connection."""
         count = super().recv_into(*arguments)
         if count == 0 and (address := self.getsockname()) in self._silent:
             self._silent.remove(address)

@@ -58,7 +58,7 @@ def create_table(name: str) -> str:
 
 
 def enter_environment(environment: pytest.MonkeyPatch, stack: LocalStack) -> None:
-    """Gives this process the environment that the stack's function has."""
+    """Set the environment of the stack's function in this process."""
     for name, value in stack.environment.items():
         environment.setenv(name, value)
 
@@ -117,7 +117,7 @@ def recorder(shared_stack: LocalStack) -> Recorder:  # noqa: ARG001 - in its moc
 
 @pytest.fixture
 def record_run(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Outcome]:
-    """Uploads a document to the shared stack and records it."""
+    """Upload a document to the shared stack and records it."""
 
     def put(organisation: str, run: str, body: bytes = b"{}") -> Outcome:
         key = f"runs/{organisation}/{run}/metadata.json"
@@ -131,7 +131,7 @@ def record_run(shared_stack: LocalStack, recorder: Recorder) -> Callable[..., Ou
 
 @pytest.fixture
 def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
-    """Lets sessions hand out one client of a service, whose requests are checked against the service
+    """Make sessions return one client of a service, whose requests are checked against the service
     model, and go nowhere.
     """
     with contextlib.ExitStack() as stack:
@@ -161,7 +161,7 @@ def distinct_times(environment: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def put_metadata(stack: LocalStack) -> Callable[..., dict[str, str]]:
-    """Uploads a metadata.json; returns what an event says of the object."""
+    """Upload a metadata.json; return what an event says of the object."""
 
     def put(body: bytes = GOOD, key: str = KEY) -> dict[str, str]:
         response = stack.s3.put_object(Bucket=stack.outputs["RunsBucket"], Key=key, Body=body)
@@ -173,7 +173,7 @@ def put_metadata(stack: LocalStack) -> Callable[..., dict[str, str]]:
 
 @pytest.fixture
 def notify(stack: LocalStack) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
-    """Hands an S3 notification of one record to the function; returns its outcome."""
+    """Hand an S3 notification of one record to the function; return its outcome."""
 
     def send(**fields: Any) -> dict[str, Any]:
         outcome: dict[str, Any]
@@ -185,7 +185,7 @@ def notify(stack: LocalStack) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
 
 @pytest.fixture
 def record(stack: LocalStack) -> Callable[[], dict[str, Any] | None]:
-    """Reads the only record of the table, if there is one."""
+    """Read the only record of the table, if there is one."""
 
     def read() -> dict[str, Any] | None:
         items = stack.records()

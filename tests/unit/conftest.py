@@ -39,7 +39,7 @@ def sqs_client(mocker: MockerFixture) -> MagicMock:
 
 @pytest.fixture
 def get_object_response() -> Callable[..., dict[str, Any]]:
-    """Makes what GetObject answers."""
+    """Make the response of GetObject."""
 
     def make(body: bytes = b"{}", **fields: Any) -> dict[str, Any]:
         return {
@@ -60,7 +60,7 @@ def client_error() -> Callable[..., ClientError]:
 
 @pytest.fixture
 def set_age(mocker: MockerFixture) -> Callable[[float], None]:
-    """Sets the clock so many seconds after the uploads."""
+    """Set the clock so many seconds after the uploads."""
     clock = mocker.patch.object(waiting, "datetime", autospec=True)
 
     def set_age(seconds: float) -> None:

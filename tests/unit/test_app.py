@@ -60,7 +60,7 @@ def bucket(s3_client: MagicMock, dynamodb_client: MagicMock) -> FakeS3:
 
 @pytest.fixture
 def fail(s3_client: MagicMock, bucket: FakeS3) -> Callable[[str, Exception], None]:
-    """Makes the requests for a run's metadata.json fail."""
+    """Make the requests for a run's metadata.json fail."""
     errors: dict[str, Exception] = {}
 
     def get_object(**request: Any) -> dict[str, Any]:
@@ -429,7 +429,7 @@ def test_upload_that_had_not_begun_in_time_never_begins_and_holds_up_no_other_ev
     hang: Hang, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wait(handled: Collection[Future[Any]], timeout: float | None) -> Any:
-        """Ends the time when every worker is busy."""
+        """End the time when every worker is busy."""
         assert timeout is not None
         for _ in range(WORKERS):
             assert hang.begun.acquire(timeout=300)

@@ -78,7 +78,7 @@ def message(*keys: str, body: str | None = BODY, item_id: str = "m") -> WorkItem
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
-    """Returns the lines that were logged so far, without those of metrics."""
+    """Return the lines that were logged so far, without those of metrics."""
 
     def read() -> list[dict[str, Any]]:
         return [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" not in line]

@@ -35,7 +35,7 @@ def table(dynamodb_client: MagicMock) -> RunTable:
 
 @pytest.fixture
 def refuse(dynamodb_client: MagicMock, client_error: Callable[..., ClientError]) -> Callable[..., None]:
-    """Lets DynamoDB refuse every write: with the item it met, or without one."""
+    """Make DynamoDB refuse every write: with the item that it met, or without one."""
 
     def refuse(item: dict[str, Any] | None = None, *, read: dict[str, Any] | None = None) -> None:
         response = {"Item": item} if item else {}
