@@ -17,8 +17,12 @@ __all__ = [
     "Model",
     "ModelConfig",
     "Run",
+    "RunEvent",
+    "RunReader",
+    "RunRecord",
     "RunRecorderError",
     "SettingsError",
+    "UnknownEventError",
     "__version__",
     "build_model_config",
 ]
@@ -30,16 +34,28 @@ _MODULES = {
     "Model": "domain",
     "ModelConfig": "config",
     "Run": "domain",
+    "RunEvent": "consumer.run_event",
+    "RunReader": "consumer.run_reader",
+    "RunRecord": "consumer.run_reader",
     "RunRecorderError": "errors",
     "S3": "s3",
     "SettingsError": "errors",
+    "UnknownEventError": "errors",
     "build_model_config": "config",
 }
 
 if TYPE_CHECKING:
     from run_recorder.config import ModelConfig, build_model_config
+    from run_recorder.consumer.run_event import RunEvent
+    from run_recorder.consumer.run_reader import RunReader, RunRecord
     from run_recorder.domain import Metadata, Model, Run
-    from run_recorder.errors import AWSCallError, InvalidMetadataError, RunRecorderError, SettingsError
+    from run_recorder.errors import (
+        AWSCallError,
+        InvalidMetadataError,
+        RunRecorderError,
+        SettingsError,
+        UnknownEventError,
+    )
     from run_recorder.s3 import S3
 else:  # a type checker would take any name for one that is there
 

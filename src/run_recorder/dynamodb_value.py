@@ -1,5 +1,6 @@
 """Values in the format of DynamoDB's low-level API, and their size in an item."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +35,21 @@ def serialize(value: JSON) -> dict[str, Any]:
         case dict():
             return {"M": {name: serialize(member) for name, member in value.items()}} if value else _EMPTY_MAP
     return {"L": [serialize(member) for member in value]} if value else _EMPTY_LIST
+
+
+def deserialize(attribute: Mapping[str, Any]) -> JSON:
+    """Return the value of an attribute in the format of DynamoDB's low-level API, with every digit of its numbers."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "M":
+            return {name: deserialize(member) for name, member in value.items()}
+        case "L":
+            return [deserialize(member) for member in value]
+        case "N":
+            return int(value) if value.lstrip("-").isdecimal() else Decimal(value)
+        case "NULL":
+            return None
+    return value
 
 
 def measure(value: JSON) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from moto.events.models import EventPattern
 from handler.app import lambda_handler
 from local.samples import EVENTS
 from local.stack import LocalStack
+from run_recorder import Run, RunEvent, UnknownEventError
 from tests.support.documents import BAD, GOOD, INCOMPLETE
 from tests.support.events import notification, s3_record, sqs_event
 from tests.support.resolution import resolve
@@ -61,6 +63,7 @@ def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
             "detail": read_detail(pipe["TargetParameters"]["InputTemplate"], message),
         }
         VALIDATOR.validate(event)
+        assert RunEvent.parse(event).run == Run(event["detail"]["organisation_id"], event["detail"]["run_id"])
         yield event
 
 
@@ -251,6 +254,27 @@ def test_documented_event_is_valid() -> None:
     text = (EVENTS.parent / "docs" / "consumers.md").read_text()
     (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     VALIDATOR.validate(json.loads(example))
+
+
+def find_paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield (*path, name)
+            yield from find_paths(member, (*path, name))
+
+
+def test_library_refuses_an_event_without_a_field_exactly_if_the_schema_does() -> None:
+    text = (EVENTS.parent / "docs" / "consumers.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    paths = list(find_paths(json.loads(example)["detail"]))
+    assert len(paths) > 15
+    for *parents, last in paths:
+        event = json.loads(example)
+        parent = functools.reduce(operator.getitem, parents, event["detail"])
+        del parent[last]
+        assert not VALIDATOR.is_valid(event)
+        with pytest.raises(UnknownEventError, match=last):
+            RunEvent.parse(event)
 
 
 @pytest.mark.parametrize(
