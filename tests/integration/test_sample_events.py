@@ -11,6 +11,7 @@ from local.invoke import choose_handler
 from local.samples import EVENTS, SAMPLES, expected_answer
 from local.show import plain
 from local.stack import LocalStack
+from run_recorder.domain import RECORDED_FIELDS
 from run_recorder.errors import RunRecorderError
 
 
@@ -73,5 +74,5 @@ def test_sample_notification_is_recorded_with_every_attribute(stack: LocalStack)
             "output": f"s3://{bucket}/results/acme/run-0001/",
             "parameters": {"threshold": Decimal("0.035"), "baseline_cycles": [1, 2]},
         },
-        **{name: metadata[name] for name in ("name", "created_at", "created_by", "tags")},
+        **{name: metadata[name] for name in RECORDED_FIELDS if name in metadata},
     }

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 from boto3.dynamodb.types import TypeSerializer
 
-from run_recorder.domain import DeclaredFile, Metadata, Model, Run
+from run_recorder.domain import RECORDED_FIELDS, DeclaredFile, Metadata, Model, Run
 from run_recorder.dynamodb_value import serialize
 from run_recorder.errors import FieldError, InvalidMetadataError
 from run_recorder.json_document import decode, encode
@@ -50,12 +50,9 @@ def check_errors(errors: list[FieldError]) -> None:
 def _expected_metadata(document: dict[str, Any]) -> Metadata:
     model = document.get("model")
     return Metadata(
-        name=document.get("name"),
-        created_by=document.get("created_by"),
-        created_at=document.get("created_at"),
+        **{name: document.get(name) for name in RECORDED_FIELDS},
         model=Model(model["name"], model.get("version")) if model else None,
         parameters=document.get("parameters", {}),
-        tags=document.get("tags"),
         files=tuple(
             DeclaredFile(index, file["path"], file.get("size")) for index, file in enumerate(document.get("files", []))
         ),

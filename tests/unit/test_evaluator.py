@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from run_recorder.config import build_model_config, load_settings
-from run_recorder.domain import ObjectVersion
+from run_recorder.domain import RECORDED_FIELDS, ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.s3 import S3
 from run_recorder.s3_objects import StoredObject
@@ -61,9 +61,7 @@ def test_accepted_upload_has_what_its_record_needs(bench: EvaluatorBench) -> Non
     verdict = bench.evaluate(document(name="n", files=[{"path": "a", "size": 2}]))
     assert verdict.version == ObjectVersion("v1", "etag")
     assert (verdict.is_accepted, verdict.errors, verdict.errors_truncated) == (True, (), False)
-    assert set(verdict.accepted) == {
-        "config", "config_sha256", "source", "name", "created_at", "created_by", "tags",
-    }  # fmt: skip
+    assert set(verdict.accepted) == {"config", "config_sha256", "source", *RECORDED_FIELDS}
     assert (verdict.accepted["name"], verdict.accepted["created_by"]) == ("n", None)
 
 
