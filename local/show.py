@@ -11,11 +11,22 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 
+from run_recorder.domain import Outcome
 from run_recorder.record_state import RECORD_ATTRIBUTES
 
 console = Console(highlight=False)
 
-_COLOURS = {"recorded": "green", "pending": "yellow", "duplicate": "dim", "stale": "dim", "ignored": "yellow"}
+COLOURS = {
+    Outcome.RECORDED: "green",
+    Outcome.REJECTED: "red",
+    Outcome.PENDING: "yellow",
+    Outcome.DUPLICATE: "dim",
+    Outcome.STALE: "dim",
+    Outcome.IGNORED: "yellow",
+    Outcome.FAILED: "red",
+}
+"""The colour of each outcome, which is that of a record in this status, too."""
+
 _ERRORS = 3
 _TIMES = {"uploaded_at", "recorded_at"}
 
@@ -47,7 +58,7 @@ def record(item: dict[str, Any]) -> None:
     """Show a record in full."""
     status = item["status"]
     ordered = {name: item[name] for name in RECORD_ATTRIBUTES if name in item}
-    document(ordered, f"the record in DynamoDB: {status}", _COLOURS.get(status, "red"))
+    document(ordered, f"the record in DynamoDB: {status}", COLOURS[status])
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -66,7 +77,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 def outcome(line: dict[str, Any], before: str) -> None:
     """Show what the function logged of one upload, or of a message that it refused, after a time or a place."""
-    colour = _COLOURS.get(line["outcome"], "red")
+    colour = COLOURS[line["outcome"]]
     place = line.get("key") or f"message {line['message_id']}"
     reason = f": {line['reason']}" if "reason" in line else ""
     console.print(f"[cyan]→[/] {before}[{colour}]{line['outcome']}[/] {escape(place + reason)}", soft_wrap=True)

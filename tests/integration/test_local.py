@@ -12,8 +12,10 @@ from moto.sqs.models import Message
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
+from local.show import COLOURS
 from local.stack import LocalStack
 from local.template import translate
+from run_recorder.domain import Outcome
 from tests.support.documents import GOOD
 from tests.support.serving import VARIABLES, run_local
 
@@ -28,6 +30,10 @@ def test_run_shows_one_record_in_full_and_then_what_changes() -> None:
     assert re.findall(r'config.environment: "(\w+)"', run.stdout) == ["development"]
     assert re.findall(r'status: "(\w+)"', run.stdout) == ["rejected", "recorded"]
     assert run.stdout.count("/parameters/threshold: NaN is not a JSON number") == 1
+
+
+def test_every_outcome_has_a_colour() -> None:
+    assert COLOURS.keys() == set(Outcome)
 
 
 def test_invoke_shows_answer_and_records() -> None:
