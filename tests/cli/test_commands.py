@@ -52,6 +52,12 @@ ON_A_STACK = [
 ]  # fmt: skip
 
 
+def test_list_of_commands_on_a_stack_is_complete() -> None:
+    for words, command in all_commands():
+        calls_aws = any(parameter.name == "stack_name" for parameter in command.params)
+        assert any(words == tried[: len(words)] for tried in ON_A_STACK) is calls_aws, words
+
+
 @pytest.mark.parametrize("command", ON_A_STACK, ids=" ".join)
 def test_stack_that_does_not_exist_is_reported(command: list[str]) -> None:
     check_failure(
