@@ -17,11 +17,11 @@ from run_recorder.config import build_model_config, load_settings
 from run_recorder.domain import Outcome, Run
 from run_recorder.metadata import load_schema, parse_metadata
 from run_recorder.record_state import RECORD_ATTRIBUTES
+from tests.support.events import NO_S3_EVENT, name_envelope
 
 ROOT = EVENTS.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-NO_S3_EVENT = "no S3 event"
 READ_BY_LIBRARIES = {"AWS_ENDPOINT_URL"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -125,31 +125,12 @@ def test_make_targets_are_documented() -> None:
         assert set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE)) <= targets
 
 
-def envelope(event: Any) -> str:
-    """Name the envelope of an event as the documentation does."""
-    match event:
-        case {"invocationSchemaVersion": version}:
-            return f"S3 Batch Operations, schema {version}"
-        case {"source": "aws.s3"}:
-            return "EventBridge event"
-        case {"Records": [{"eventSource": "aws:sqs", "body": body}, *_]}:
-            return f"{envelope(json.loads(body))} in SQS"
-        case {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}, *_]} | {
-            "Type": "Notification",
-            "Message": message,
-        }:
-            return f"{envelope(json.loads(message))} in SNS"
-        case {"Records": [{"eventSource": "aws:s3"}, *_]} | {"Event": "s3:TestEvent"}:
-            return "S3 notification"
-    return NO_S3_EVENT
-
-
 def test_envelopes_of_the_sample_events_are_documented_with_an_example() -> None:
     rows = table("outcomes.md", "envelope")
-    assert rows.keys() == {envelope(json.loads(sample.read_text())) for sample in SAMPLES} - {NO_S3_EVENT}
+    assert rows.keys() == {name_envelope(json.loads(sample.read_text())) for sample in SAMPLES} - {NO_S3_EVENT}
     for name, (_, link) in rows.items():
         (sample,) = re.findall(r"\((.+)\)", link)
-        assert envelope(json.loads((DOCS / sample).read_text())) == name
+        assert name_envelope(json.loads((DOCS / sample).read_text())) == name
 
 
 def test_document_of_the_readme_becomes_the_record_of_the_readme(

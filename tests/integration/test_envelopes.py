@@ -1,5 +1,6 @@
 """An upload gets the same record in whichever envelope its event arrives."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -7,11 +8,23 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from handler.app import backfill_handler, lambda_handler
+from local.invoke import choose_handler
+from local.samples import SAMPLES
 from local.show import plain
 from local.stack import LocalStack
 from tests.support import events
 from tests.support.documents import GOOD
-from tests.support.events import Event, batch_event, batch_task, notification, sns_body, sns_event, sqs_event
+from tests.support.events import (
+    NO_S3_EVENT,
+    Event,
+    batch_event,
+    batch_task,
+    name_envelope,
+    notification,
+    sns_body,
+    sns_event,
+    sqs_event,
+)
 from tests.support.names import key_of
 
 RUN_ID = "2026-11-20T08:30+01:00=a@b~c_d"
@@ -45,14 +58,19 @@ def back_fill(encode: Callable[[str], str]) -> dict[str, Any]:
 def test_every_envelope_ends_in_the_same_record(
     stack: LocalStack, s3_notification: Event, eventbridge_event: Event
 ) -> None:
-    envelopes = {
-        "S3": s3_notification,
-        "S3 in SQS": sqs_event(s3_notification),
-        "SNS": sns_event(s3_notification),
-        "SNS in SQS": sqs_event(sns_body(s3_notification)),
-        "EventBridge": eventbridge_event,
-        "EventBridge in SQS": sqs_event(eventbridge_event),
-    }
+    delivered = [
+        s3_notification,
+        sqs_event(s3_notification),
+        sns_event(s3_notification),
+        sqs_event(sns_body(s3_notification)),
+        eventbridge_event,
+        sqs_event(eventbridge_event),
+    ]
+    envelopes = {name_envelope(event): event for event in delivered}
+    samples = [json.loads(sample.read_text()) for sample in SAMPLES]
+    assert envelopes.keys() == {
+        name_envelope(event) for event in samples if choose_handler(event) is lambda_handler
+    } - {NO_S3_EVENT}
     records = {}
     for envelope, event in envelopes.items():
         lambda_handler(event, None)
@@ -61,7 +79,7 @@ def test_every_envelope_ends_in_the_same_record(
         del record["recorded_at"], record["first_recorded_at"]
         records[envelope] = record
         stack.delete_records()
-    expected = records["S3"]
+    expected = records["S3 notification"]
     assert (expected["organisation_id"], expected["run_id"]) == ("acme", RUN_ID)
     assert expected["sequencer"] == SEQUENCER.rjust(32, "0")
     assert records == dict.fromkeys(envelopes, expected)

@@ -11,6 +11,8 @@ from tests.support.names import KEY
 
 Event = dict[str, Any]
 
+NO_S3_EVENT = "no S3 event"
+
 TEST_EVENT: Event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}
 """The event by which S3 tests that it may send events."""
 
@@ -97,6 +99,25 @@ def batch_task(
 def batch_event(*tasks: Event, schema: str = "2.0") -> Event:
     """Return an invocation by S3 Batch Operations, whose tasks must be of the same schema."""
     return {"invocationSchemaVersion": schema, "invocationId": "i", "job": {"id": "j"}, "tasks": [*tasks]}
+
+
+def name_envelope(event: Any) -> str:
+    """Return the name of the envelope of an event, as in docs/outcomes.md."""
+    match event:
+        case {"invocationSchemaVersion": version}:
+            return f"S3 Batch Operations, schema {version}"
+        case {"source": "aws.s3"}:
+            return "EventBridge event"
+        case {"Records": [{"eventSource": "aws:sqs", "body": body}, *_]}:
+            return f"{name_envelope(json.loads(body))} in SQS"
+        case {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}, *_]} | {
+            "Type": "Notification",
+            "Message": message,
+        }:
+            return f"{name_envelope(json.loads(message))} in SNS"
+        case {"Records": [{"eventSource": "aws:s3"}, *_]} | {"Event": "s3:TestEvent"}:
+            return "S3 notification"
+    return NO_S3_EVENT
 
 
 def _encode(message: Any) -> str:
