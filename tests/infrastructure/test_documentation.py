@@ -1,4 +1,4 @@
-"""README and docs, compared with the code: they lack nothing that there is, and invent nothing."""
+"""The pages of the documentation, compared with the code: they lack nothing that there is, and invent nothing."""
 
 import json
 import re
@@ -18,10 +18,12 @@ from run_recorder.domain import Outcome, Run
 from run_recorder.metadata import load_schema, parse_metadata
 from run_recorder.record_state import RECORD_ATTRIBUTES
 from tests.support.events import NO_S3_EVENT, name_envelope
+from tests.support.policies import actions
+from tests.support.resolution import resolve, statements
 
 ROOT = EVENTS.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.glob("*.md"))]
 READ_BY_LIBRARIES = {"AWS_ENDPOINT_URL"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -93,6 +95,17 @@ def test_environment_variables_are_documented_and_set_by_the_template(mocker: Mo
     for function in ("RecorderFunction", "BackfillFunction"):
         declared = translate({})["Resources"][function]["Properties"]["Environment"]["Variables"]
         assert documented - ({"UPLOADS_QUEUE_URL"} if function == "BackfillFunction" else set()) == declared.keys()
+
+
+def test_permissions_of_the_functions_are_documented() -> None:
+    resources = resolve({"ExistingRunsBucket": "bucket", "ExistingRunsBucketKeyArn": "key"})
+    managed = [resources[name]["Properties"] for name in ("RecordingPolicy", "DecryptionPolicy")]
+    policies = [*managed, *resources["RecorderRole"]["Properties"]["Policies"]]
+    granted = actions(statement for policy in policies for statement in statements(policy).values())
+    (section,) = re.findall(
+        r"^## What the functions may do\n(.*?)^## ", (ROOT / "SECURITY.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert set(re.findall(r"`([a-z0-9]+:\w+)`", section)) == granted
 
 
 def test_attributes_of_the_record_are_documented() -> None:
