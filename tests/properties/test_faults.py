@@ -1,4 +1,15 @@
-"""Every AWS operation, in every way in which it can fail: nothing is lost, half done, or recorded wrongly."""
+"""Every AWS operation, in every way in which it can fail: nothing is lost, half done, or recorded wrongly.
+
+For example, the call "write" of the scenario `FIRST` under the fault "answer lost":
+
+1. A document is uploaded, and its event is handled.
+2. DynamoDB makes the write, and the connection breaks before its answer arrives, each time that the SDK tries.
+3. The event has failed, and the record is that of the document, since the fault is `applied`.
+4. Another run meets the fault once only: the SDK repeats the write, and the event does not fail.
+5. Both events are handled again without a fault. Both records are the same as that of a run that met no fault.
+
+Each fault meets a run of its own in the same invocation, beside one that meets none and must not fail.
+"""
 
 import itertools
 import json

@@ -1,4 +1,14 @@
-"""A document of the largest size takes bounded time and memory, whatever fills it."""
+"""A document of the largest size takes bounded time and memory, whatever fills it.
+
+For example, a document of 1 MiB that is filled with ``{"parameters": {"p": [[],[],[],…]}}``:
+
+1. Each ``[]`` has 3 bytes in the document and is an object of 56 bytes in memory.
+2. Python counts the memory while the document is read, and while its record is written.
+3. The peak must be at most 50 times the size of the document. Ten such documents in one batch must take no more
+   memory than one, because only one large document at a time is held in memory.
+
+The other tests do the same for many versions, and for many files.
+"""
 
 import json
 import time
