@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.stub import ANY, Stubber
@@ -55,6 +56,24 @@ def test_job_lists_the_documents_invokes_the_function_and_writes_a_report(
     s3control.assert_no_pending_responses()
     report = f"s3://{stack.outputs['RunsBucket']}/backfill/job-job-id/"
     assert result.stdout.endswith(f"\njob job-id created; its report will be at {report}\n")
+
+
+def test_job_of_the_uploads_since_a_time_reports_failed_tasks_only(s3control: Stubber, stack: LocalStack) -> None:
+    expected = build_job(stack.outputs, "acme") | {"ClientRequestToken": ANY}
+    expected["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["CreatedAfter"] = "2026-11-20T07:30:00Z"
+    expected["Report"]["ReportScope"] = "FailedTasksOnly"
+    s3control.add_response("create_job", {"JobId": "job-id"}, expected)
+    result = run_command("backfill", "--yes", "--since", "2026-11-20T08:30:00+01:00", "acme")
+    assert result.exit_code == 0, result.output
+    s3control.assert_no_pending_responses()
+
+
+def test_time_since_may_be_an_age(s3control: Stubber) -> None:  # noqa: ARG001 - in its mock
+    request = json.loads(run_command("backfill", "--since", "2d").stdout)
+    created_after = request["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["CreatedAfter"]
+    age = datetime.now(UTC) - datetime.fromisoformat(created_after)
+    assert timedelta(days=2) <= age < timedelta(days=2, minutes=10)
+    assert run_command("backfill", "--since", "yesterday").exit_code == 2
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=str)

@@ -172,7 +172,7 @@ def test_hostile_events_and_documents_together_end_as_documented(try_all: Callab
 
 
 def check_invocation(text: str, objects: dict[str, bytes]) -> None:
-    """Both functions answer an event by the contract, and record just what is in the bucket."""
+    """Both functions answer an event as documented, and record just what is in the bucket."""
     try:
         event = json.loads(text)
     except (ValueError, RecursionError):

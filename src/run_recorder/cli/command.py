@@ -2,8 +2,10 @@
 
 import enum
 import functools
+import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import click
@@ -14,6 +16,8 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
 from run_recorder.keys import parse_key
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class ExitCode(enum.IntEnum):
@@ -86,6 +90,20 @@ def parse_run(_context: click.Context, _parameter: click.Parameter, value: str |
             "characters A-Z a-z 0-9 . _ : = @ + ~ - and begins with a letter or a digit"
         )
     return run
+
+
+def parse_time(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Return a time, given in ISO 8601 or as an age such as ``36h``, in UTC; None if there is no value."""
+    if value is None:
+        return None
+    if age := re.fullmatch(r"(\d{1,6})([mhd])", value):
+        time = datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+    else:
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
+    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
 
 
 def _parse_organisation(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

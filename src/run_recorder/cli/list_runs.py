@@ -1,12 +1,17 @@
 """`list`: the records of an organisation, newest first."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 import click
 
-from run_recorder.cli.command import Command, json_lines_option, organisation_argument, stack_options
+from run_recorder.cli.command import (
+    Command,
+    json_lines_option,
+    organisation_argument,
+    parse_time,
+    stack_options,
+)
 from run_recorder.cli.output import echo_json, echo_table, printable
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
@@ -14,21 +19,6 @@ from run_recorder.domain import Outcome
 
 _COLUMNS = ["recorded_at", "run_id", "status", "uploaded_at", "name"]
 _STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value, Outcome.PENDING.value]
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def _parse_since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    if age := re.fullmatch(r"(\d{1,6})([mhd])", value):
-        time = datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    else:
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
-    time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
@@ -46,7 +36,7 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--since",
     metavar="TIME",
-    callback=_parse_since,
+    callback=parse_time,
     help="Only records written at this time or later: ISO 8601, or an age such as 36h.",
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Length of a page.")
@@ -60,7 +50,7 @@ def list_runs(
     *,
     organisation: str,
     status: str | None,
-    since: str | None,
+    since: datetime | None,
     limit: int,
     start_after: tuple[str, str] | None,
     as_json: bool,
@@ -70,7 +60,8 @@ def list_runs(
     Reads an index of the table, to which DynamoDB propagates a change within about a second. With
     --status, the command may read many records to show a few.
     """
-    found = Records(stack.table).newest(organisation, status, since, start_after, page_size=limit + 1)
+    written_since = since.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if since else None
+    found = Records(stack.table).newest(organisation, status, written_since, start_after, page_size=limit + 1)
     items = [{name: value["S"] for name, value in item.items()} for item in islice(found, limit + 1)]
     page = items[:limit]
     if as_json:
