@@ -47,7 +47,8 @@ def check_failure(result: Result, *texts: str) -> None:
 
 
 ON_A_STACK = [
-    ["status"], ["show", "acme/r"], ["list", "acme"], ["reconcile"], ["reconcile", "--repair"], ["backfill", "--yes"],
+    ["status"], ["notifications"],
+    ["show", "acme/r"], ["list", "acme"], ["reconcile"], ["reconcile", "--repair"], ["backfill", "--yes"],
     ["dead-letters", "list"], ["dead-letters", "redrive", "--yes"], ["dead-letters", "discard", "--yes", "id"],
 ]  # fmt: skip
 

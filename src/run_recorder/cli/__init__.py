@@ -6,6 +6,7 @@ from run_recorder._version import __version__
 from run_recorder.cli.backfill import backfill
 from run_recorder.cli.dead_letters import dead_letters
 from run_recorder.cli.list_runs import list_runs
+from run_recorder.cli.notifications import notifications
 from run_recorder.cli.reconcile import reconcile
 from run_recorder.cli.show import show
 from run_recorder.cli.status import status
@@ -14,6 +15,6 @@ from run_recorder.cli.validate import validate
 main = click.Group(
     "run-recorder",
     help="Check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
-    commands=[validate, status, show, list_runs, reconcile, dead_letters, backfill],
+    commands=[validate, status, show, list_runs, reconcile, dead_letters, backfill, notifications],
 )
 click.version_option(__version__, prog_name="run-recorder")(main)

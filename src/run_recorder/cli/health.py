@@ -10,11 +10,12 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import JSON
 from run_recorder.errors import RunRecorderError
 
-_DENIED = {"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
-_GONE = {
+DENIED_CODES = {"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
+GONE_CODES = {
     "404", "NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist",
-    "NotFoundException",
+    "NotFoundException", "NotFound",
 }  # fmt: skip
+"""The codes by which AWS refuses a call, or answers that a resource does not exist."""
 
 
 class Level(enum.StrEnum):
@@ -67,7 +68,7 @@ def examine(stack: Stack, checks: list[Check]) -> Iterator[Line]:
             cause = error if isinstance(error, ClientError) else error.__cause__
             if not isinstance(cause, ClientError):
                 raise
-            if cause.response["Error"].get("Code", "") in _DENIED:
+            if cause.response["Error"].get("Code", "") in DENIED_CODES:
                 denied.add(cause.operation_name)
             yield _describe_failure(name, cause)
     yield _describe_permissions(denied)
@@ -75,9 +76,9 @@ def examine(stack: Stack, checks: list[Check]) -> Iterator[Line]:
 
 def _describe_failure(name: str, error: ClientError) -> Line:
     code = error.response["Error"].get("Code", "")
-    if code in _DENIED:
+    if code in DENIED_CODES:
         return Line(name, Level.LOOK, f"you may not call {error.operation_name}")
-    if code in _GONE:
+    if code in GONE_CODES:
         return Line(name, Level.WRONG, f"{error.operation_name}: it does not exist", "see docs/deploy.md#move-a-stack")
     return Line(name, Level.LOOK, " ".join(str(error).split()), "try again")
 

@@ -34,7 +34,7 @@ def delivery(stack: Stack) -> Line:
     if enabled and "EventBridgeConfiguration" in configuration:
         return Line("delivery", Level.WELL, "EventBridge sends events of the bucket to the queue")
     text = "EventBridge is off for the bucket" if enabled else "neither a notification nor a rule sends to the queue"
-    return Line("delivery", Level.WRONG, text, "see docs/deploy.md#an-existing-bucket")
+    return Line("delivery", Level.WRONG, text, "run-recorder notifications")
 
 
 def table(stack: Stack) -> Line:
