@@ -155,7 +155,9 @@ def test_run_without_any_model_is_rejected(run: Run) -> None:
 def test_production_rejects_an_unpinned_version(run: Run, version: str | None) -> None:
     with pytest.raises(InvalidMetadataError) as rejection:
         build_model_config(run, Metadata(model=Model("m", version)))
-    assert [error.path for error in rejection.value.errors] == ["/model/version"]
+    assert rejection.value.errors == (
+        FieldError("/model/version", "production needs a pinned version, other than 'latest'"),
+    )
 
 
 @pytest.mark.parametrize("version", ["", "latest"])
@@ -174,7 +176,7 @@ def test_development_reads_a_missing_default_version_as_latest(run: Run, monkeyp
 
 def test_default_version_without_a_name_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_VERSION", "1")
-    with pytest.raises(SettingsError, match="MODEL_VERSION is set, but MODEL_NAME is not"):
+    with pytest.raises(SettingsError, match=r"^MODEL_VERSION is set, but MODEL_NAME is not$"):
         load_settings()
 
 
@@ -225,6 +227,17 @@ def test_queue_that_is_not_named_by_its_url_is_a_settings_error(url: str, monkey
     monkeypatch.setenv("UPLOADS_QUEUE_URL", url)
     with pytest.raises(SettingsError, match=rf"^UPLOADS_QUEUE_URL is '{url}', expected the URL of an SQS queue$"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DEVELOPMENT", "RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODEL_NAME", "MODEL_VERSION", "MODEL_PARAMETERS",
+        "UPLOADS_QUEUE_URL", "FILES_WAIT_SECONDS", "AWS_ENDPOINT_URL", "POWERTOOLS_SERVICE_NAME",
+    ],
+)  # fmt: skip
+def test_snapshot_has_every_variable_that_is_read(name: str) -> None:
+    assert snapshot({name: "value", "PATH": "/bin"}) == ((name, "value"),)
 
 
 def test_snapshot_tells_environments_apart() -> None:
