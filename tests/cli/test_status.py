@@ -128,6 +128,21 @@ DESCRIPTION = {
             WRONG,
             "neither a notification nor a rule",
         ),
+        (
+            "destinations",
+            {
+                "get_bucket_notification_configuration": {
+                    "TopicConfigurations": [
+                        {
+                            "TopicArn": "arn:aws:sns:us-east-1:123456789012:no-such-topic",
+                            "Events": ["s3:ObjectCreated:*"],
+                        }
+                    ]
+                }
+            },
+            WRONG,
+            "gone: arn:aws:sns:us-east-1:123456789012:no-such-topic",
+        ),
         ("bucket", {"get_bucket_versioning": {"Status": "Suspended"}}, LOOK, "versioning Suspended"),
         ("bucket", {"get_bucket_versioning": {}}, LOOK, "versioning off"),
         (

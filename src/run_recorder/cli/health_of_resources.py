@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from run_recorder.cli.bucket_notifications import BucketNotifications, Existence
 from run_recorder.cli.health import Check, Level, Line
 from run_recorder.cli.output import count
 from run_recorder.cli.stack import Stack
@@ -35,6 +36,18 @@ def delivery(stack: Stack) -> Line:
         return Line("delivery", Level.WELL, "EventBridge sends events of the bucket to the queue")
     text = "EventBridge is off for the bucket" if enabled else "neither a notification nor a rule sends to the queue"
     return Line("delivery", Level.WRONG, text, "run-recorder notifications")
+
+
+def destinations(stack: Stack) -> Line:
+    """The destinations of the bucket's notifications, the stack's own queue included."""
+    listeners = BucketNotifications(stack, stack.bucket)
+    found = list(listeners.find_destinations(listeners.read()))
+    gone = [destination.arn for destination in found if destination.existence is Existence.GONE]
+    if gone:
+        return Line("destinations", Level.WRONG, f"gone: {', '.join(gone)}", "run-recorder notifications")
+    return Line(
+        "destinations", Level.WELL, f"{count(len(found), 'notification', 'notifications')}, each destination exists"
+    )
 
 
 def table(stack: Stack) -> Line:
@@ -88,7 +101,7 @@ def pipes(stack: Stack) -> Line:
     return Line("pipes", Level.WRONG, ", ".join(states).lower(), "see docs/operations.md#eventsnotdelivered")
 
 
-CHECKS: list[Check] = [bucket, delivery, table, function, pipes]
+CHECKS: list[Check] = [bucket, delivery, destinations, table, function, pipes]
 """In the order in which an upload meets them."""
 
 
