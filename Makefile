@@ -1,4 +1,4 @@
-# `make run` and `make test` set up all they need: Python 3.11+ and a package index.
+# `make run` and `make test` install everything that they need, with Python 3.11+ and a package index.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,13 +17,13 @@ help: ## Show this list
 run: $(VENV)/local.done ## Record a sample run in a local stack and show what happens
 	@$(BIN)/python -m local run
 
-serve: $(VENV)/local.done ## Keep a local stack, to be tried with any S3 client: PORT=4580
+serve: $(VENV)/local.done ## Run a local stack for any S3 client: PORT=4580
 	@$(BIN)/python -m local serve $(if $(PORT),--port $(PORT))
 
 containers: $(VENV)/local.done $(VENV)/sam.done ## Run the sample events in containers, by sam local invoke
 	@$(BIN)/python -m local containers
 
-pictures: $(VENV)/local.done ## Draw the pictures of the documentation anew
+pictures: $(VENV)/local.done ## Draw the pictures of the documentation again
 	@$(BIN)/python -m local.pictures
 
 test: ## Check everything
@@ -36,18 +36,18 @@ lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# It calls nobody, and fails on a template that it cannot read.
+# The scan makes no network calls, and fails if it cannot read the template.
 scan: export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
 scan: export CKV_PARSE_ERROR_FAIL := true
 scan: $(VENV)/checkov.done ## Check the template for weaknesses
 	$(VENV)/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
 
-minimal: $(VENV)/unit.done ## Run the unit tests with no packages but those that ship to Lambda and the group "unit"
+minimal: $(VENV)/unit.done ## Run the unit tests with only the packages that ship to Lambda and the group "unit"
 	$(VENV)/unit/bin/python -m pytest --quiet tests/unit
 
-# Two targets of coverage: every branch of the handler, and 95 % of the library. The command line is left out of
-# both: tests/cli run it, on a stack.
-unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked, with their coverage
+# There are two coverage targets: every branch of the handler, and 95 % of the library. They do not include the command
+# line, which tests/cli run on a stack.
+unit: $(VENV)/dev.done ## Test each module alone with boto3 mocked, and check the coverage
 	$(BIN)/pytest --numprocesses auto --cov=handler --cov=run_recorder --cov-report= tests/unit
 	$(BIN)/coverage report --include='src/handler/*' --fail-under=100
 	$(BIN)/coverage report --include='src/run_recorder/*' --omit='*/cli/*,*/__main__.py' --fail-under=95
@@ -55,11 +55,11 @@ unit: $(VENV)/dev.done ## Test the modules alone, boto3 mocked, with their cover
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, integration cli infrastructure properties)
 
-soak: $(VENV)/dev.done ## Try more schedules, histories, runs and inputs than `make test` has time for
+soak: $(VENV)/dev.done ## Test more schedules, histories, runs and inputs, for longer than `make test`
 	$(BIN)/pytest --numprocesses auto --dist load -m "slow or not slow" --hypothesis-profile=soak \
 		tests/properties tests/integration/test_backfill.py
 
-fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Look for documents and events that break the rules, for SECONDS=600
+fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Search for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events
 
 # An input that breaks a rule is kept beside the corpus, which grows from one run to the next.
@@ -68,7 +68,7 @@ fuzz-%:
 	@$(BIN)/python -m tests.properties.fuzz.$* -max_total_time=$(SECONDS) -max_len=16384 -timeout=10 -verbosity=0 \
 		-print_final_stats=1 -artifact_prefix=tests/properties/fuzz/corpus/$*- tests/properties/fuzz/corpus/$* events
 
-bench: $(VENV)/local.done $(VENV)/sam.done ## Measure it, beside the least possible and the usual: JSON=file keeps the figures
+bench: $(VENV)/local.done $(VENV)/sam.done ## Measure the function, compared with bare calls and a tutorial: JSON=file saves the results
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
 lock: $(VENV)/lock.done ## Pin the newest versions that pyproject.toml allows, with their hashes
@@ -83,14 +83,14 @@ lock: $(VENV)/lock.done ## Pin the newest versions that pyproject.toml allows, w
 		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; \
 	done
 
-clean: ## Remove what the other targets made
+clean: ## Remove the files that the other targets created
 	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
 
-# Python's own pip installs the pinned one, which is twice as quick, and what builds this project. Some Pythons come
-# without pip; to have ensurepip unpack one takes longer, and leaves an unpinned setuptools in Python 3.11.
+# The pip of PYTHON installs the pinned pip, which is twice as fast as ensurepip, and the build tools of this project. If
+# PYTHON has no pip, ensurepip installs one; in Python 3.11 it also installs a setuptools that is not pinned.
 $(VENV)/build.done: requirements/build.txt $(BIN)/python
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python $(INSTALL) --requirement $< || \
 		{ $(BIN)/python -m ensurepip && $(PIP) $(INSTALL) --requirement $<; }
@@ -101,8 +101,8 @@ $(VENV)/%.done: requirements/%.txt | $(VENV)/build.done
 	$(PIP) $(INSTALL) --requirement $<
 	@touch $@
 
-# Tools with pins of their own get environments of their own, and so do the unit tests with no more than they need.
-# Created anew each time, so that none ever holds a package that is no longer listed.
+# Tools whose pins conflict have separate environments, and so do the minimal unit tests. Each environment is created
+# again when its list changes, so that it never contains a package that is no longer listed.
 $(VENV)/unit.done: requirements.txt
 $(VENV)/unit.done $(VENV)/sam.done $(VENV)/checkov.done: $(VENV)/%.done: requirements/%.txt | $(VENV)/build.done
 	$(BIN)/python -m venv --clear --without-pip $(VENV)/$*
