@@ -1,4 +1,4 @@
-"""The alarms: what they watch, whom they tell, and that the trouble each is for raises it and no other.
+"""The alarms: which metrics they watch, whom they notify, and that each incident raises exactly its own alarm.
 
 The troubles are made in the local stack, and ended as docs/operations.md says. moto has no alarms and no
 Lambda service: what they would be told is taken from the queues, from what the function writes and from
@@ -33,7 +33,7 @@ QUEUES = {"DeadLetterQueueNotEmpty": "DeadLetterQueue", "EventsNotDelivered": "U
 
 
 class Watch:
-    """The local stack, and what CloudWatch would know of it.
+    """The local stack, and the metrics that CloudWatch would have of it.
 
     Its clock advances by the minutes that a test passes, and by a millisecond each time that it is read.
     """
@@ -47,15 +47,15 @@ class Watch:
         self._ticks = itertools.count(time.time_ns() // 1_000_000)
 
     def milliseconds(self) -> float:
-        """The time for SQS."""
+        """Return the time for SQS."""
         return next(self._ticks) + self._minute * 60_000
 
     def now(self, _timezone: Any) -> datetime:
-        """The time for the wait for files."""
+        """Return the time for the wait for files."""
         return datetime.now(UTC) + timedelta(minutes=self._minute)
 
     def raised(self) -> set[str]:
-        """The alarms that are raised now."""
+        """Return the alarms that are raised now."""
         return {each for each, alarm in self._alarms.items() if is_raised(alarm, self._samples, self._minute)}
 
     def sample(self, alarm: str, value: float) -> None:
@@ -255,7 +255,7 @@ def test_producer_finds_and_mends_what_was_rejected(watch: Watch, upload: Callab
 def test_event_that_the_bus_refused_is_among_the_newest_runs(
     watch: Watch, stack: LocalStack, upload: Callable[..., None]
 ) -> None:
-    """Moto has no pipes: the message that one leaves is put there by hand."""
+    """Moto has no pipes, so the test sends the message of a pipe to the queue."""
     upload("run-0001")
     queue = stack.outputs["UndeliveredEventsQueue"]
     stack.sqs.send_message(QueueUrl=queue, MessageBody="{}")
@@ -288,7 +288,7 @@ def test_alarms_watch_what_the_dead_letters_the_queue_and_the_functions_tell(ala
 def test_message_that_fails_alone_does_not_count_as_waiting_too_long(
     resources: dict[str, Any], alarms: dict[str, Any]
 ) -> None:
-    """SQS leaves it out of the age from its fourth delivery on. Before its first one it may have been delayed."""
+    """The age does not include a message from its fourth delivery on. Before the first delivery it can be delayed."""
     hidden = resources["UploadsQueue"]["Properties"]["VisibilityTimeout"]
     assert alarms["UploadsWaitTooLong"]["Threshold"] > MAX_DELAY + 3 * hidden
 
@@ -313,7 +313,7 @@ def test_status_finds_an_upload_late_when_the_alarm_does(alarms: dict[str, Any])
 def test_share_of_rejected_runs_alarms_from_ten_runs_on(
     alarms: dict[str, Any], recorded: int | None, rejected: int | None, alarmed: bool
 ) -> None:
-    """In one hour; None is an hour without data of that metric."""
+    """The numbers are those of one hour; None means that the metric has no data."""
     alarm = alarms["RunsRejected"]
     watched = {metric[1]: metric for metric in metrics_of(alarm)}
     values = {"RunsRecorded": recorded, "RunsRejected": rejected}
@@ -324,7 +324,7 @@ def test_share_of_rejected_runs_alarms_from_ten_runs_on(
 
 @pytest.fixture(scope="module")
 def with_address() -> dict[str, Any]:
-    """The resources of a deployment with somebody to mail to."""
+    """The resources of a deployment with an email address."""
     return resolve({"AlarmEmail": "oncall@example.com"})
 
 

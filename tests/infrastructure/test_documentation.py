@@ -1,4 +1,4 @@
-"""The pages of the documentation, compared with the code: they lack nothing that there is, and invent nothing."""
+"""The pages of the documentation, compared with the code: they are complete, and describe only what exists."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Dashboard, alarms and the guides' commands: they agree with each other and with what the code emits."""
+"""Dashboard, alarms and the commands in the pages agree with each other and with the output of the code."""
 
 import contextlib
 import json
@@ -169,7 +169,7 @@ def test_dashboard_marks_the_thresholds_of_the_alarms(alarms: dict[str, Any], wi
 
 
 def test_pictures_show_what_there_is(tmp_path: Path) -> None:
-    """`make pictures` draws them anew."""
+    """If the test fails, run `make pictures`."""
     subprocess.run([sys.executable, "-m", "local.pictures", str(tmp_path)], cwd=ROOT, check=True)  # noqa: S603
     drawn = {picture.name: picture.read_text() for picture in tmp_path.iterdir()}
     assert drawn == {picture.name: picture.read_text() for picture in PICTURES.iterdir()}

@@ -1,7 +1,7 @@
 """The stack's roles allow every call that its functions make, and no other.
 
-Two judges, since neither suffices: moto refuses real requests but passes over conditions;
-`allows` evaluates conditions, but depends on our own reading of the calls.
+Two checks are necessary. moto evaluates real requests, but ignores conditions. `allows` evaluates conditions, but
+depends on `Call.asks` for the permissions that a call needs.
 """
 
 from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def run_as(deployment: Deployment, environment: pytest.MonkeyPatch) -> Callable[
 
 
 def judge(deployment: Deployment, role: str, calls: list[Call]) -> None:
-    """All that the calls ask for is allowed, and all that is granted is asked for or explained."""
+    """Check that the calls are allowed, and that each granted action is used by a call or listed in `BY_LAMBDA`."""
     statements = deployment.statements[role]
     asked = [request for call in calls for request in call.asks()]
     if "ExistingRunsBucketKeyArn" in deployment.parameters:
@@ -145,7 +145,7 @@ def test_backfill_may_do_what_it_does_and_is_granted_no_more(
 
 
 def forbidden(stack: LocalStack, role: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Calls that no function may make: service, method of the client, parameters."""
+    """Yield calls that no function may make: service, method of the client, parameters."""
     bucket, table = stack.outputs["RunsBucket"], stack.outputs["RunsTable"]
     for key in (KEY, DATA, "results/acme/run-0001/metadata.json", "backfill/report.csv"):
         yield "s3", "put_object", {"Bucket": bucket, "Key": key, "Body": b""}
@@ -196,7 +196,7 @@ def test_functions_may_do_nothing_else(deployment: Deployment, stack: LocalStack
 
 @pytest.mark.parametrize("role", FUNCTION_ROLES)
 def test_functions_list_runs_only(deployment: Deployment, role: str) -> None:
-    """A listing without any prefix is allowed: it cannot be told from S3's question whether to say "no such key"."""
+    """A listing without a prefix is allowed: S3 checks the same permission before it returns "no such key"."""
 
     def may_list(prefix: str) -> bool:
         request = Request("s3:ListBucket", deployment.bucket_arn, context={"s3:prefix": prefix})

@@ -1,4 +1,4 @@
-"""The events for downstream: what the pipes would make of the changes that the table's stream holds."""
+"""The events for consumers: the output of the pipes for the changes in the table's stream."""
 
 import functools
 import json
@@ -51,7 +51,7 @@ def published(stack: LocalStack, pipes: list[dict[str, Any]]) -> Callable[[], li
 
 
 def deliver(pipe: dict[str, Any], change: dict[str, Any]) -> Iterator[Event]:
-    """What a pipe puts on the bus for one change in the stream, if anything."""
+    """Yield the event that a pipe sends to the event bus for one change in the stream, if there is one."""
     patterns = [given["Pattern"] for given in pipe["SourceParameters"]["FilterCriteria"]["Filters"]]
     message: Any = json.loads(json.dumps(change, default=str))
     if any(EventPattern.load(pattern).matches_event(message) for pattern in patterns):
@@ -202,7 +202,7 @@ def test_no_event_exceeds_what_the_event_bus_accepts(
     notify: Callable[..., Event],
     published: Callable[[], list[Event]],
 ) -> None:
-    """256 KB an entry. The longest texts are far below: ids of 128 characters, a model of 256 that JSON escapes."""
+    """The limit is 256 KB. The longest texts are far below: ids of 128 characters, a model of 256 that JSON escapes."""
     bucket = "b" * 63
     stack.s3.create_bucket(Bucket=bucket)
     environment.setenv("OUTPUT_BUCKET", bucket)

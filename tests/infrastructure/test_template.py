@@ -1,4 +1,4 @@
-"""The template, as CloudFormation will see it."""
+"""The template, translated to CloudFormation."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_translated_template_has_no_lint(stage: str, mode: dict[str, str]) -> No
 
 
 def test_every_parameter_has_a_default(template: dict[str, Any]) -> None:
-    """`sam deploy --guided` asks for nothing that a newcomer could not know."""
+    """`sam deploy --guided` can be answered with defaults only."""
     assert all("Default" in parameter for parameter in template["Parameters"].values())
 
 
@@ -126,7 +126,7 @@ def test_existing_bucket_is_listened_to_and_not_touched() -> None:
 def test_only_the_rule_and_the_bucket_of_the_stack_may_send_for_an_existing_bucket(
     queue: str, others: set[str]
 ) -> None:
-    """The bucket that the stack created earlier may still send notifications, which must not be lost in silence."""
+    """The bucket that the stack created earlier can still send notifications, which must reach the log."""
     policy = statements(resolve(EXISTING)[f"{queue}Policy"]["Properties"])
     assert policy.keys() == {"AllowUploadsRule", "DenyInsecureTransport"} | others
     allowed = policy["AllowUploadsRule"]
@@ -169,7 +169,7 @@ def test_queues_are_encrypted_and_tls_only(each_mode: dict[str, Any], queue: str
 
 
 def test_message_stays_hidden_for_six_times_the_functions_timeout(each_mode: dict[str, Any]) -> None:
-    """As Lambda asks: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
+    """As AWS recommends: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
     assert each_mode["UploadsQueue"]["VisibilityTimeout"] >= 6 * each_mode["RecorderFunction"]["Timeout"]
 
 
@@ -309,7 +309,7 @@ def test_replacement_and_removal_are_found() -> None:
 def test_change_of_the_bucket_or_the_table_takes_away_what_it_replaces_alone(
     before: dict[str, str], after: dict[str, str], lost: set[str]
 ) -> None:
-    """What holds data is retained: see the policies above."""
+    """Resources with data are retained by the policies that are tested above."""
     assert find_lost(resolve(before), resolve(after)) == lost
 
 

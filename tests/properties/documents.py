@@ -1,4 +1,4 @@
-"""What must hold of any document: its rules once more, as libraries read them and at any cost."""
+"""Properties of any document, checked with an independent implementation of the rules by libraries."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ _EXACT = Context(prec=2_000_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOpe
 
 
 def check_document(body: bytes) -> bool:
-    """Whether a document is accepted: just those that should be are, and nothing of them is lost."""
+    """Check that a document is accepted exactly if it is valid, and then parsed without loss; return whether it is."""
     try:
         metadata, errors = parse_metadata(body, RUN)
     except InvalidMetadataError as error:
@@ -39,7 +39,7 @@ def check_document(body: bytes) -> bool:
 
 
 def check_errors(errors: list[FieldError]) -> None:
-    """They are one more than are stored at most, short enough to be stored, and text."""
+    """Check that there is at most one error more than are stored, and that each is a text of limited length."""
     assert len(errors) <= 21
     for error in errors:
         assert error.path == "" or error.path.startswith("/")
@@ -60,7 +60,7 @@ def _expected_metadata(document: dict[str, Any]) -> Metadata:
 
 
 def read_document(body: bytes, run: Run) -> dict[str, Any] | None:
-    """The document as the libraries read it; None if it must be rejected."""
+    """Return the document as libraries parse it; None if it must be rejected."""
     try:
         document = json.loads(
             body.decode().removeprefix("\ufeff"),
@@ -79,7 +79,7 @@ def read_document(body: bytes, run: Run) -> dict[str, Any] | None:
 
 @functools.cache
 def _make_validator() -> jsonschema.protocols.Validator:
-    """The library's, but for decimals, with ECMA-262's "$", which is the very end, and leap seconds."""
+    """Return the validator of jsonschema for decimals, with leap seconds, and with "$" as in ECMA-262."""
     library_formats = jsonschema.FormatChecker(["date-time"])
     formats = jsonschema.FormatChecker([])
 
@@ -127,7 +127,7 @@ def _depth(value: Any) -> int:
 
 
 def comparable(attribute: Mapping[str, Any]) -> Any:
-    """A low-level attribute value in which equal numbers are equal, however they are spelled."""
+    """Return a low-level attribute value in which numbers of the same value are equal, whatever their notation."""
     ((kind, value),) = attribute.items()
     match kind:
         case "M":

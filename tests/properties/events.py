@@ -1,4 +1,4 @@
-"""What must hold of any event: keys decoded once, runs by the grammar, and no surprise."""
+"""Properties of any event: keys are decoded once, runs follow the grammar, and only expected errors occur."""
 
 import json
 import re
@@ -25,7 +25,7 @@ _LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 
 def check_event(event: Any) -> list[ObjectEvent]:
-    """The uploads that an event names, to either entry point, if it is a known one."""
+    """Check both entry points with an event; return the object events in it."""
     messages: list[WorkItem] = []
     for parse in (parse_messages if is_from_sqs(event) else _parse_directly, parse_tasks):
         try:
@@ -46,7 +46,7 @@ def check_event(event: Any) -> list[ObjectEvent]:
 
 
 def check_text(text: str) -> None:
-    """Any text as an event, which Lambda hands over only if it is JSON, and as the body of a message."""
+    """Check a text as an event, if it is JSON, and as the body of a message."""
     _check_body(text)
     try:
         event = json.loads(text)
@@ -56,7 +56,7 @@ def check_text(text: str) -> None:
 
 
 def _check_body(body: str) -> None:
-    """A message that stands beside the body's is as it is alone."""
+    """Check that a message does not affect another message of its batch."""
     event = sqs_event(body, notification(s3_record("runs/a/b/metadata.json", "b")))
     check_event(event)
     bad, good = parse_messages(event)
@@ -66,7 +66,7 @@ def _check_body(body: str) -> None:
 
 
 def check_key(key: str) -> None:
-    """A key arrives as it was in S3 by every way, and what looks encoded twice is decoded once."""
+    """Check that every envelope gives the key that is in S3, also if the key looks as if it were encoded twice."""
     _check_keys(notification(s3_record(quote_plus(key), "b")), key)
     _check_keys(notification(s3_record(key, "b")), form_decode(key))
     _check_keys(eventbridge_event(key, "b"), key)
@@ -85,7 +85,7 @@ def _check_keys(alone: Event, key: str) -> None:
 
 
 def run_of(key: str) -> Run | None:
-    """The run of a key by the letter of the grammar, without a regular expression."""
+    """Return the run of a key by the grammar, without a regular expression."""
     match key.split("/"):
         case ["runs", organisation_id, run_id, "metadata.json"] if _is_id(organisation_id) and _is_id(run_id):
             return Run(organisation_id, run_id)
@@ -93,7 +93,7 @@ def run_of(key: str) -> Run | None:
 
 
 def form_decode(text: str) -> str:
-    """A form-encoded text, decoded once, byte by byte."""
+    """Return a form-encoded text, decoded once, byte by byte."""
     encoded = text.replace("+", " ").encode("utf-8", "surrogatepass")
     decoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode()), encoded)
     return decoded.decode("utf-8", "replace")
@@ -121,7 +121,7 @@ def _is_id(text: str) -> bool:
 
 
 def _find_texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in an event, and in the JSON that is text in it, with the name that it goes by."""
+    """Yield the name and the value of each string in an event, also in strings that contain JSON."""
     if isinstance(value, str):
         yield name, value
         try:

@@ -164,7 +164,7 @@ _SQS = {
         ]
     },
 }
-# The body of an object is read when the SDK's attempts are over.
+# The SDK does not retry while the body of an object is read.
 FAULTS: Faults = {
     "GetObject": {
         **_ANY,
@@ -175,7 +175,7 @@ FAULTS: Faults = {
         "another version": _altered(_with_header("x-amz-version-id", "another"), retried=False),
         "another entity tag": _altered(_with_header("etag", '"another"'), retried=False),
     },
-    # The answer to HEAD has no body: no code but the status, and a 404 is that of a version that is gone.
+    # The response to HEAD has no body, so its status is the only error code; 404 means that the version is deleted.
     "HeadObject": {
         **{name: fault for name, fault in _ANY.items() if name != "a gateway's 404"},
         **{
@@ -194,4 +194,4 @@ FAULTS: Faults = {
 """The faults of each operation, by name."""
 
 OF_A_VERSION = {"another version", "another entity tag"}
-"""Those of a GetObject that names a version; without one, another object may well be there."""
+"""Faults of a GetObject that names a version. Without a version, another object is a valid response."""

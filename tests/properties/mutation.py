@@ -1,6 +1,6 @@
-"""JSON that nobody meant to send: good texts, spoilt by chance.
+"""Malformed JSON: valid texts with random changes.
 
-Property tests and fuzzing share it, so the chance comes from outside.
+Property tests and fuzzing share this module, so that the caller supplies the random numbers.
 """
 
 import copy
@@ -11,21 +11,21 @@ from typing import Any
 
 
 class Token(str):
-    """JSON text to be written as it stands, which Python's values could not say."""
+    """JSON text that is written unchanged, because no Python value stands for it."""
 
     __slots__ = ()
 
 
 class Object(list[list[Any]]):
-    """``[name, value]`` pairs; unlike a dict it can hold a name twice."""
+    """``[name, value]`` pairs, which can have the same name twice."""
 
 
 class Text(list[Any]):
-    """Of one item: a string that holds this value as JSON, as a message's body does."""
+    """One value that is written as a string of JSON, like the body of a message."""
 
 
 def read(text: str) -> Any:
-    """JSON as a tree of lists that can be spoilt."""
+    """Return JSON as a tree of lists, which can be changed."""
     return _read_inside(
         json.loads(text, parse_int=Token, parse_float=Token, object_pairs_hook=lambda pairs: Object(map(list, pairs)))
     )
@@ -56,12 +56,12 @@ def write(value: Any) -> str:
 
 
 def spoil(text: str, random: Random) -> bytes:
-    """A good JSON text, mostly spoilt: in what it says, how it is written or how it is encoded."""
+    """Return a valid JSON text, usually with random changes of its values, its syntax or its encoding."""
     return random.choice(_ENCODINGS)(spoil_values(text, random), random)
 
 
 def spoil_values(text: str, random: Random) -> str:
-    """A good JSON text, mostly spoilt in what it says."""
+    """Return a valid JSON text, usually with random changes of its values."""
     tree = [read(text)]
     for _ in range(random.randrange(5)):
         random.choice(_CHANGES)(tree, random)
@@ -69,7 +69,7 @@ def spoil_values(text: str, random: Random) -> str:
 
 
 def replace_each(text: str) -> Iterator[str]:
-    """A good JSON text, again and again with another hostile value in another place."""
+    """Yield a valid JSON text with each hostile value in each place."""
     for number in range(len(list(_places([read(text)])))):
         tree = [read(text)]
         holder, place = list(_places(tree))[number]
@@ -78,7 +78,7 @@ def replace_each(text: str) -> Iterator[str]:
 
 
 def mutate_json(data: bytes, max_size: int, seed: int, mutate_bytes: Callable[[bytes, int], bytes]) -> bytes:
-    """Spoil what is JSON as JSON every other time; a fuzzer's own mutations do the rest."""
+    """Change JSON as JSON in half of the calls; otherwise apply the mutations of the fuzzer."""
     random = Random(seed)  # noqa: S311 - chance, not secrets
     if random.random() < 0.5:
         try:
@@ -89,7 +89,7 @@ def mutate_json(data: bytes, max_size: int, seed: int, mutate_bytes: Callable[[b
 
 
 def _places(node: list[Any]) -> Iterator[tuple[list[Any], int]]:
-    """Every list and index at which a value lies."""
+    """Yield each list and index that has a value."""
     for index, child in enumerate(node):
         holder, place = (child, 1) if isinstance(node, Object) else (node, index)
         yield holder, place

@@ -1,4 +1,4 @@
-"""The stack in moto, its roles holding their policies and moto knowing what a request is for."""
+"""The stack in moto, with the policies of its roles, which moto enforces."""
 
 import json
 from collections.abc import Iterator
@@ -50,20 +50,20 @@ class Deployment:
 
     @property
     def bucket_arn(self) -> str:
-        """Of the bucket of runs."""
+        """The ARN of the bucket of runs."""
         return f"arn:aws:s3:::{self.stack.outputs['RunsBucket']}"
 
     def arn(self, name: str) -> str:
-        """The ARN of a resource of the template."""
+        """Return the ARN of a resource of the template."""
         arn: str = clean_json({"Fn::GetAtt": [name, "Arn"]}, self._names)
         return arn
 
     def policy(self, name: str) -> list[Statement]:
-        """What the policy of a queue or bucket states."""
+        """Return the statements of the policy of a queue or bucket."""
         return [statement for statement in self.resources[name]["PolicyDocument"]["Statement"] if statement]
 
     def assume(self, role: str) -> boto3.Session:
-        """A session with the role's credentials, as Lambda hands them to its function."""
+        """Return a session with the credentials of the role, as the function has it in Lambda."""
         credentials = boto3.client("sts").assume_role(RoleArn=self.arn(role), RoleSessionName="function")["Credentials"]
         return boto3.Session(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
 
@@ -82,7 +82,7 @@ class Deployment:
 
 
 def record_calls(session: boto3.Session) -> list[Call]:
-    """The calls that clients of the session make from here on."""
+    """Return a list to which each further call of the session's clients is added."""
     calls: list[Call] = []
 
     def note(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

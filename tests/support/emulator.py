@@ -1,4 +1,4 @@
-"""Lambda's Runtime Interface Emulator, which SAM CLI ships. It needs no container."""
+"""Lambda's Runtime Interface Emulator, which is part of the SAM CLI. It does not need a container."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ class Emulator:
                 time.sleep(0.05)
 
     def invoke(self, event: bytes) -> Any:
-        """The function's answer, or its error, to an event."""
+        """Return the answer of the function to an event, or its error."""
         request = urllib.request.Request(self.url, data=event)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=_HANG) as response:  # noqa: S310

@@ -11,7 +11,7 @@ from tests.support.fake_table import FakeTable
 
 @contextmanager
 def fake_aws(s3: FakeS3) -> Iterator[FakeTable]:
-    """Hand this bucket and an empty table, which is yielded, to the function."""
+    """Replace the clients of the function by this bucket and an empty table; yield the table."""
     table = FakeTable()
     clients = {"s3": s3, "dynamodb": table}
     app._connect.cache_clear()  # noqa: SLF001 - clients of another example must not serve this one

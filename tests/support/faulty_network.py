@@ -1,4 +1,4 @@
-"""A network that fails as networks, proxies and AWS do: real HTTP between real clients and moto."""
+"""A network that injects the faults of networks, proxies and AWS into real HTTP between real clients and moto."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ _HANG = 300  # seconds after which a test that hangs fails; no outcome depends o
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of HTTP."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -35,14 +35,14 @@ class Reply:
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """A request, and the means to spoil its answer."""
+    """A request, and the methods to inject a fault into its response."""
 
     protocol_version = "HTTP/1.1"
     timeout = _HANG
     server: "FaultyNetwork"
 
     def do_GET(self) -> None:
-        """Answer as moto does, or as the request's fault has it."""
+        """Respond as moto does, or with the fault of the request."""
         self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.operation = name_operation(self.command, self.path, self.headers.get("X-Amz-Target"))
         name = self.headers.get(_HEADER)
@@ -66,7 +66,7 @@ class Exchange(BaseHTTPRequestHandler):
         return Reply(response.status_code, headers, body)
 
     def send(self, answer: Reply, *, withheld: int = 0) -> None:
-        """Send an answer less the last so many bytes of its body."""
+        """Send a response without the last ``withheld`` bytes of its body."""
         headers = {**answer.headers, "content-length": str(len(answer.body))}
         body = answer.body[: len(answer.body) - withheld]
         if self.command == "HEAD":  # whose answer states the length of a body that it does not have
@@ -75,7 +75,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
 
     def send_half(self, answer: Reply) -> None:
-        """Send an answer whose other half is to come."""
+        """Send the first half of a response."""
         self.send(answer, withheld=(len(answer.body) + 1) // 2)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def error(self, status: int, code: str) -> Reply:
-        """An error as the service spells it."""
+        """Return an error in the format of the service."""
         if self.operation in S3_OPERATIONS:
             return Reply(status, {}, f"<Error><Code>{code}</Code><Message>…</Message></Error>".encode())
         body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "…"}).encode()
@@ -106,7 +106,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to fail.
+    """One kind of failure.
 
     Attributes:
         spoil: what it does to an exchange.
@@ -129,7 +129,7 @@ def refuse(exchange: Exchange) -> NoReturn:
 
 @dataclass
 class Plan:
-    """The requests of one run that fail: so many ``times``, after ``skip`` that pass."""
+    """The requests of one run that fail: ``times`` requests, after ``skip`` requests that succeed."""
 
     name: str
     operation: str
@@ -139,11 +139,11 @@ class Plan:
 
 
 class FaultyNetwork(ThreadingHTTPServer):
-    """Stands between the clients and moto.
+    """A proxy between the clients and moto.
 
     Attributes:
         faults: by operation and name.
-        plans: what fails, by run id.
+        plans: the requests that fail, by run id.
         silent: the clients' addresses on connections where a read is still to time out.
     """
 
@@ -168,12 +168,12 @@ class FaultyNetwork(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the proxy."""
         return f"http://127.0.0.1:{self.server_port}"
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """For the time of an exchange."""
+        """Count an exchange until it ends."""
         with self._changed:
             self._exchanges += 1
         try:
@@ -184,7 +184,7 @@ class FaultyNetwork(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def settle(self) -> None:
-        """Wait until what clients no longer wait for is done, too. Every silence has ended in a time-out."""
+        """Wait until all exchanges have ended, also abandoned ones; check that each silence timed out."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._exchanges == 0, _HANG)
         assert self.silent == set()
@@ -239,7 +239,7 @@ class ClientSocket(socket.socket):
 
 
 def name_operation(method: str, url: str, target: str | bytes | None) -> str:
-    """The AWS operation of a request."""
+    """Return the AWS operation of a request."""
     if target:
         return (target if isinstance(target, str) else target.decode()).partition(".")[2]
     if method == "HEAD":
@@ -251,7 +251,7 @@ def name_operation(method: str, url: str, target: str | bytes | None) -> str:
 
 @contextlib.contextmanager
 def faulty_network(faults: Faults) -> Iterator[FaultyNetwork]:
-    """A network for botocore's clients that use its URL."""
+    """Yield a network, for botocore's clients that use its URL."""
     with FaultyNetwork(faults) as network, pytest.MonkeyPatch.context() as patch:
         send, connect = URLLib3Session.send, HTTPConnection._new_conn  # noqa: SLF001
 

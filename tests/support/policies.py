@@ -1,7 +1,7 @@
-"""IAM as far as this stack's policies use it: what a call asks for, and whether policies allow that.
+"""The part of IAM that the policies of this stack use: which permissions a call needs, and if policies allow them.
 
-moto enforces actions and resources, but it passes over conditions. Whatever this module does
-not know raises, so that no policy passes because it was misread.
+moto evaluates actions and resources, but ignores conditions. This module raises an error for any policy element that it
+does not support, so that no policy passes by mistake.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
@@ -27,7 +27,7 @@ _S3_ACTIONS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What IAM is asked: may this be done to that, by which AWS service if by one, and under which conditions."""
+    """A request to IAM: an action on a resource, the AWS service that makes it, if any, and the condition keys."""
 
     action: str
     resource: str = "*"
@@ -45,7 +45,7 @@ class Call:
     error: str | None = None
 
     def asks(self) -> list[Request]:
-        """All that must be allowed for the call to get the answer that it got."""
+        """Return the requests that must be allowed for the call to get its response."""
         match self.service, self.parameters:
             case "s3", {"Bucket": bucket, "Key": key, **rest}:
                 action = _S3_ACTIONS.get(self.operation, self.operation)
@@ -69,12 +69,12 @@ class Call:
 
 
 def allows(statements: Iterable[Statement], request: Request) -> bool:
-    """Whether a statement allows the request, and none denies it."""
+    """Return whether a statement allows the request, and none denies it."""
     return {statement["Effect"] for statement in statements if _applies(statement, request)} == {"Allow"}
 
 
 def actions(statements: Iterable[Statement]) -> set[str]:
-    """Every action that is granted, as it is spelled."""
+    """Return the actions that the statements allow, as they are written."""
     return {
         action for statement in statements if statement["Effect"] == "Allow" for action in _all(statement["Action"])
     }
