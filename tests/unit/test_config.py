@@ -1,5 +1,6 @@
 """Settings and the model config, in both environments."""
 
+from dataclasses import FrozenInstanceError
 from decimal import Decimal
 
 import pytest
@@ -184,6 +185,12 @@ def test_config_is_a_function_of_its_arguments(run: Run) -> None:
     env = {"RUNS_BUCKET": "b", "RUNS_TABLE": "t", "OUTPUT_BUCKET": "o"}
     config = build_model_config(run, PINNED, env)
     assert (config["input"], config["output"]) == ("s3://b/runs/acme/run-0001/", "s3://o/results/acme/run-0001/")
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(FrozenInstanceError):
+        settings.runs_bucket = "other"  # type: ignore[misc]
 
 
 def test_powertools_variables_mean_what_they_always_mean() -> None:

@@ -276,7 +276,8 @@ def test_write_starts_over_where_the_record_changed_and_reads_nothing_again(reco
 def test_write_ends_after_10_attempts_so_that_the_event_is_delivered_again(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
     recorder_bench.refuse(*[recorder_bench.show("v0", sequencer="0" * 31 + "4")] * 11)
-    with pytest.raises(ContentionError, match="acme/run-0001/ changed under each of 10 attempts to write it"):
+    message = r"^the record of acme/run-0001/ changed under each of 10 attempts to write it$"
+    with pytest.raises(ContentionError, match=message):
         recorder_bench.handle(sequencer=SEQUENCER, version_id="v1")
     assert len(recorder_bench.writes) == 10
 
@@ -315,6 +316,14 @@ def test_large_documents_are_written_one_at_a_time_and_others_do_not_wait(
     handle("first", 100_000).join(timeout=300)
     others[0].join(timeout=300)
     assert written == [key_of("small"), key_of("first"), key_of("second")]
+
+
+def test_write_of_a_large_document_waits_at_most_5_seconds_for_another(
+    recorder_bench: RecorderBench, mocker: MockerFixture
+) -> None:
+    make_gate = mocker.patch("run_recorder.recorder.LargeDocumentGate", autospec=True)
+    Recorder(load_settings(), S3(recorder_bench.s3_client), recorder_bench.table)
+    make_gate.assert_called_once_with(5)
 
 
 @pytest.fixture

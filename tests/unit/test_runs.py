@@ -1,6 +1,7 @@
 """The table's calls, exactly; that DynamoDB takes them is shown by the integration tests."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -112,7 +113,7 @@ def test_items_are_found_page_by_page(
 def test_page_that_ends_early_raises(table: RunTable, dynamodb_client: MagicMock) -> None:
     """For botocore it is one without items."""
     dynamodb_client.get_paginator.return_value.paginate.return_value = [{"ResponseMetadata": {}}]
-    with pytest.raises(AWSCallError, match="ended early"):
+    with pytest.raises(AWSCallError, match=r"^reading the records of table ended early$"):
         list(table.find("query"))
 
 
@@ -199,6 +200,12 @@ def test_refusal_without_the_item_is_followed_by_a_consistent_read(
 def test_refusal_by_an_absent_record_has_no_state(table: RunTable, run: Run, refuse: Callable[..., None]) -> None:
     refuse()
     assert table.write(run, ATTRIBUTES, CONDITION) == Refusal(None)
+
+
+def test_refusal_cannot_be_changed() -> None:
+    refusal = Refusal(None)
+    with pytest.raises(FrozenInstanceError):
+        refusal.state = RecordState()  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("is_in_the_answer", [True, False])
