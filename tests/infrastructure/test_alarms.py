@@ -231,7 +231,7 @@ def test_runs_that_a_backfill_missed_are_repaired(
     assert watch.raised() == set()
 
 
-def test_producer_finds_and_mends_what_was_rejected(watch: Watch, upload: Callable[..., None], tmp_path: Path) -> None:
+def test_producer_finds_and_corrects_rejected_runs(watch: Watch, upload: Callable[..., None], tmp_path: Path) -> None:
     document = tmp_path / "metadata.json"
     document.write_bytes(b'{"model": {"name": "m"}, "tags": {"assay": 12}}')
     upload(*(f"good-{number}" for number in range(7)))
