@@ -467,7 +467,7 @@ def simplify(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("distinct_times")
-@pytest.mark.parametrize("histories", [36, pytest.param(2_500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("histories", [24, pytest.param(2_500, marks=pytest.mark.slow)])
 def test_record_is_right_after_every_step_of_any_history(
     stack: LocalStack, environment: pytest.MonkeyPatch, record_property: Callable[[str, object], None], histories: int
 ) -> None:
