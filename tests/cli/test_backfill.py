@@ -73,7 +73,8 @@ def test_time_since_may_be_an_age(s3control: Stubber) -> None:  # noqa: ARG001 -
     created_after = request["ManifestGenerator"]["S3JobManifestGenerator"]["Filter"]["CreatedAfter"]
     age = datetime.now(UTC) - datetime.fromisoformat(created_after)
     assert timedelta(days=2) <= age < timedelta(days=2, minutes=10)
-    assert run_command("backfill", "--since", "yesterday").exit_code == 2
+    for time in ("yesterday", "999999d", "0001-01-01T00:00:00+14:00"):
+        assert run_command("backfill", "--since", time).exit_code == 2
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=str)

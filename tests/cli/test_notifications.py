@@ -197,6 +197,31 @@ def test_destination_that_may_not_be_looked_at_is_unknown(
     assert (result.exit_code, text in result.stdout) == (exit_code, True)
 
 
+def test_destination_is_looked_for_in_its_own_region(
+    make_bucket: Callable[[str], NotifiedBucket], mocker: MockerFixture
+) -> None:
+    """It is that of the bucket, which need not be that of the caller."""
+    bucket = make_bucket("abroad")
+    topic = boto3.client("sns", region_name="eu-west-1").create_topic(Name="abroad")["TopicArn"]
+    configuration = {"TopicConfigurations": [{"TopicArn": topic, "Events": ["s3:ObjectCreated:*"]}]}
+    mocker.patch.object(BucketNotifications, "read", return_value=configuration)
+    assert [found["existence"] for found in shown(bucket)["destinations"]] == ["there"]
+
+
+def test_destination_of_another_account_is_never_removed_as_gone(
+    make_bucket: Callable[[str], NotifiedBucket], mocker: MockerFixture
+) -> None:
+    """AWS may answer that it does not exist to an account that has no access."""
+    bucket = make_bucket("foreign")
+    foreign = "arn:aws:sns:us-east-1:999999999999:theirs"
+    configuration = {"TopicConfigurations": [{"TopicArn": foreign, "Events": ["s3:ObjectCreated:*"]}]}
+    mocker.patch.object(BucketNotifications, "read", return_value=configuration)
+    write = mocker.patch.object(BucketNotifications, "write", autospec=True)
+    (found,) = shown(bucket, "--remove-missing", "--yes")["destinations"]
+    assert found["existence"] == "unknown"
+    write.assert_not_called()
+
+
 def test_bucket_of_the_stack_needs_a_way_to_its_queue(shared_stack: LocalStack) -> None:
     """The shared stack sends no notifications."""
     result = run_command("notifications")

@@ -38,7 +38,7 @@ class Destination:
         arn: its ARN.
         events: the events that it gets.
         rules: the filter on keys, such as ``prefix runs/``.
-        existence: whether it exists; unknown if the caller may not look.
+        existence: whether it exists; unknown if the caller may not look, or if another account has it.
     """
 
     kind: str
@@ -100,18 +100,21 @@ class BucketNotifications:
                 )
 
     def _look(self, kind: str, arn: str) -> Existence:
-        *_, account, name = arn.split(":")
+        _, _, service, region, account, name = arn.split(":", 5)
+        client = self._stack.client(service, region)
         try:
             if kind == "queue":
-                self._stack.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+                client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
             elif kind == "topic":
-                self._stack.client("sns").get_topic_attributes(TopicArn=arn)
+                client.get_topic_attributes(TopicArn=arn)
             else:
-                self._stack.client("lambda").get_function_configuration(FunctionName=arn)
+                client.get_function_configuration(FunctionName=arn)
         except ClientError as error:
             code = error.response["Error"].get("Code", "")
             if code in GONE_CODES:
-                return Existence.GONE
+                # AWS may give the same answer to an account that has no access.
+                is_own = account == self._stack.output("RecorderFunction").split(":")[4]
+                return Existence.GONE if is_own else Existence.UNKNOWN
             if code in DENIED_CODES:
                 return Existence.UNKNOWN
             raise

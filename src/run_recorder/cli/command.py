@@ -96,14 +96,13 @@ def parse_time(_context: click.Context, _parameter: click.Parameter, value: str 
     """Return a time, given in ISO 8601 or as an age such as ``36h``, in UTC; None if there is no value."""
     if value is None:
         return None
-    if age := re.fullmatch(r"(\d{1,6})([mhd])", value):
-        time = datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
-    else:
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
-    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    try:
+        if age := re.fullmatch(r"(\d{1,6})([mhd])", value):
+            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        time = datetime.fromisoformat(value)
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
 
 
 def _parse_organisation(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

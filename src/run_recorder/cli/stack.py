@@ -67,10 +67,12 @@ class Stack:
     def _session(self) -> boto3.Session:
         return boto3.Session(profile_name=self._profile, region_name=self._region)
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
-        """Return a new client of an AWS service."""
+    def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - the clients' types differ
+        """Return a new client of an AWS service, in the region of the stack or in another one."""
         try:
-            client: Any = self._session.client(service, endpoint_url=self._endpoint_url, config=_CLIENT_CONFIG)  # type: ignore[call-overload]
+            client: Any = self._session.client(  # type: ignore[call-overload]
+                service, region_name=region, endpoint_url=self._endpoint_url, config=_CLIENT_CONFIG
+            )
         except ValueError as error:  # raised by botocore for a malformed URL or region
             raise StackError(f"{error}: check --endpoint-url and --region") from error
         client.meta.events.register("before-call", self._count)
