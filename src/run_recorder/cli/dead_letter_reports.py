@@ -30,6 +30,18 @@ def describe_messages(messages: list[Message], stack: Stack) -> list[Report]:
     return [report for _, report in map_in_order(lambda message: _report(message, comparison, stack), messages)]
 
 
+def make_report(message: Message, keys: list[str], reasons: list[str]) -> Report:
+    """Return the report of a message that stands for the objects at `keys`."""
+    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    return {
+        "message_id": message["MessageId"],
+        "sent_at": sent.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "received": int(message["Attributes"]["ApproximateReceiveCount"]),
+        "keys": [*keys],
+        "reasons": [*reasons],
+    }
+
+
 def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
     record = {"eventSource": "aws:sqs", "messageId": message["MessageId"], "body": message["Body"]}
     (item,) = parse_messages({"Records": [record]})
@@ -41,14 +53,7 @@ def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
         reasons = {f"EventBridge could not deliver it ({': '.join(texts)}): put it back"}
     else:
         reasons = {_explain(object_event, comparison, stack.bucket) for object_event in item.object_events}
-    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-    return {
-        "message_id": message["MessageId"],
-        "sent_at": sent.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "received": int(message["Attributes"]["ApproximateReceiveCount"]),
-        "keys": [object_event.key for object_event in item.object_events],
-        "reasons": sorted(reasons),
-    }
+    return make_report(message, [object_event.key for object_event in item.object_events], sorted(reasons))
 
 
 def _explain(object_event: ObjectEvent, comparison: Comparison, bucket: str) -> str:

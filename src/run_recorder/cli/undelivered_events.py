@@ -1,13 +1,12 @@
 """The queue of events that a pipe could not deliver: each message names records of the table's stream."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from run_recorder.cli.dead_letter_queue import Message
-from run_recorder.cli.dead_letter_reports import Report
+from run_recorder.cli.dead_letter_reports import Report, make_report
 from run_recorder.cli.stack import Stack
 
 _GONE = {"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"}
@@ -20,15 +19,8 @@ def describe_events(messages: list[Message], stack: Stack) -> list[Report]:
 
 
 def _report(message: Message, streams: Any) -> Report:  # noqa: ANN401 - a client
-    sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     keys, reason = _find_keys(message["Body"], streams)
-    return {
-        "message_id": message["MessageId"],
-        "sent_at": sent.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "received": int(message["Attributes"]["ApproximateReceiveCount"]),
-        "keys": keys,
-        "reasons": [reason],
-    }
+    return make_report(message, keys, [reason])
 
 
 def _find_keys(body: str, streams: Any) -> tuple[list[str], str]:  # noqa: ANN401 - a client
