@@ -30,7 +30,7 @@ def run_job(stack: LocalStack, after_each: Callable[[list[str]], None] = lambda 
     return outcomes
 
 
-@pytest.mark.parametrize("runs", [250, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [100, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_old_runs_end_in_exactly_the_right_table(stack: LocalStack, runs: int) -> None:
     """Some are bad, some are uploaded again meanwhile, and those events come early, late or twice."""
     choose = random.Random(1)  # noqa: S311

@@ -3,7 +3,8 @@
 import io
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 from unittest.mock import MagicMock
 
 import boto3
@@ -17,22 +18,41 @@ from tests.support import fake_s3
 from tests.support.names import UPLOADED_AT
 from tests.support.recorder_bench import RecorderBench
 
+Service = Literal["s3", "dynamodb", "sqs"]
+MockClient = Callable[[Service], MagicMock]
+
+
+# To create the mock of a client takes longer than most tests, so that the tests share one a service.
+@pytest.fixture(scope="session")
+def _mock_client(session_mocker: MockerFixture) -> MockClient:
+    """Return the mock of a service's client, without the calls and the answers of the test before."""
+
+    @cache
+    def create(service: Service) -> MagicMock:
+        mock: MagicMock = session_mocker.create_autospec(boto3.client(service), instance=True)
+        return mock
+
+    def mock_client(service: Service) -> MagicMock:
+        mock = create(service)
+        mock.reset_mock(return_value=True, side_effect=True)
+        return mock
+
+    return mock_client
+
 
 @pytest.fixture
-def s3_client(mocker: MockerFixture) -> MagicMock:
-    mock: MagicMock = mocker.create_autospec(boto3.client("s3"), instance=True)
-    return mock
+def s3_client(_mock_client: MockClient) -> MagicMock:
+    return _mock_client("s3")
 
 
 @pytest.fixture
-def dynamodb_client(mocker: MockerFixture) -> MagicMock:
-    mock: MagicMock = mocker.create_autospec(boto3.client("dynamodb"), instance=True)
-    return mock
+def dynamodb_client(_mock_client: MockClient) -> MagicMock:
+    return _mock_client("dynamodb")
 
 
 @pytest.fixture
-def sqs_client(mocker: MockerFixture) -> MagicMock:
-    mock: MagicMock = mocker.create_autospec(boto3.client("sqs"), instance=True)
+def sqs_client(_mock_client: MockClient) -> MagicMock:
+    mock = _mock_client("sqs")
     mock.send_message.return_value = {"MessageId": "1"}
     return mock
 
