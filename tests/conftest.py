@@ -1,12 +1,14 @@
 """Fixtures of all suites."""
 
 import concurrent.futures
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from typing import Any
 
+import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -53,6 +55,14 @@ def run(organisation_id: str, run_id: str) -> Run:
 @pytest.fixture
 def metadata_key(organisation_id: str, run_id: str) -> str:
     return f"runs/{organisation_id}/{run_id}/metadata.json"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_loader() -> Iterator[None]:
+    """Load botocore's data once for all sessions, which takes most of the time of creating a client."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)

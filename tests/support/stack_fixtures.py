@@ -1,14 +1,12 @@
 """The stack of the template, in moto."""
 
 import contextlib
-import functools
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
-import botocore.loaders
 import pytest
 from botocore.stub import Stubber
 from click.testing import CliRunner, Result
@@ -97,12 +95,8 @@ def stack(environment: pytest.MonkeyPatch) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def shared_stack() -> Iterator[LocalStack]:
-    """A stack for all tests of a module, each of which keeps to runs of its own; the model has a default.
-
-    Sessions share what they load of botocore's data, which takes most of a command's time.
-    """
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", functools.cache(botocore.loaders.create_loader))
+    """A stack for all tests of a module, each of which keeps to runs of its own; the model has a default."""
+    with mock_aws():
         stack = LocalStack({"ModelName": "deployed", "ModelVersion": "7"})
         # What is uploaded is recorded when a test says so.
         stack.s3.put_bucket_notification_configuration(Bucket=stack.outputs["RunsBucket"], NotificationConfiguration={})
