@@ -13,9 +13,9 @@ from pytest_mock import MockerFixture
 from local.show import plain
 from local.stack import LocalStack
 from run_recorder.cli.comparison import Comparison
-from run_recorder.cli.concurrency import WORKERS, map_in_order
 from run_recorder.cli.records import Records
 from run_recorder.cli.run_locations import find_run_locations
+from run_recorder.concurrency import WORKERS, map_in_order
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from run_recorder.cli.comparison import Comparison, State
-from run_recorder.cli.concurrency import map_in_order
 from run_recorder.cli.dead_letter_queue import Message
 from run_recorder.cli.stack import Stack
+from run_recorder.concurrency import map_in_order
 from run_recorder.domain import JSON, ObjectEvent
 from run_recorder.errors import UploadFailedError
 from run_recorder.events import parse_messages

@@ -17,11 +17,11 @@ from run_recorder.cli.command import (
     stack_options,
 )
 from run_recorder.cli.comparison import Comparison, Finding, State
-from run_recorder.cli.concurrency import map_in_order
 from run_recorder.cli.output import count, echo_json, printable
 from run_recorder.cli.records import Records
 from run_recorder.cli.run_locations import find_run_locations
 from run_recorder.cli.stack import Stack
+from run_recorder.concurrency import map_in_order
 from run_recorder.domain import JSON, Run
 
 

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from run_recorder.cli.concurrency import WORKERS
+from run_recorder.concurrency import WORKERS
 from run_recorder.config import build_model_config, load_settings
 from run_recorder.errors import RunRecorderError
 from run_recorder.recorder import Recorder
