@@ -12,36 +12,58 @@ from run_recorder._version import __version__
 __all__ = [
     "S3",
     "AWSCallError",
+    "DeploymentRules",
+    "FileChangedError",
     "InvalidMetadataError",
     "Metadata",
     "Model",
     "ModelConfig",
+    "Progress",
     "Run",
     "RunEvent",
+    "RunExistsError",
+    "RunNotFoundError",
     "RunReader",
     "RunRecord",
     "RunRecorderError",
     "SettingsError",
     "UnknownEventError",
+    "UploadRefusedError",
+    "UploadResult",
+    "Verdict",
+    "VerdictState",
     "__version__",
     "build_model_config",
+    "upload_run",
+    "wait_for_verdict",
 ]
 
 _MODULES = {
     "AWSCallError": "errors",
+    "DeploymentRules": "producer.rules",
+    "FileChangedError": "errors",
     "InvalidMetadataError": "errors",
     "Metadata": "domain",
     "Model": "domain",
     "ModelConfig": "config",
+    "Progress": "producer.progress",
     "Run": "domain",
     "RunEvent": "consumer.run_event",
+    "RunExistsError": "errors",
+    "RunNotFoundError": "errors",
     "RunReader": "consumer.run_reader",
     "RunRecord": "consumer.run_reader",
     "RunRecorderError": "errors",
     "S3": "s3",
     "SettingsError": "errors",
     "UnknownEventError": "errors",
+    "UploadRefusedError": "errors",
+    "UploadResult": "producer.options",
+    "Verdict": "producer.waiting_for_verdict",
+    "VerdictState": "producer.waiting_for_verdict",
     "build_model_config": "config",
+    "upload_run": "producer.upload",
+    "wait_for_verdict": "producer.upload",
 }
 
 if TYPE_CHECKING:
@@ -51,11 +73,20 @@ if TYPE_CHECKING:
     from run_recorder.domain import Metadata, Model, Run
     from run_recorder.errors import (
         AWSCallError,
+        FileChangedError,
         InvalidMetadataError,
+        RunExistsError,
+        RunNotFoundError,
         RunRecorderError,
         SettingsError,
         UnknownEventError,
+        UploadRefusedError,
     )
+    from run_recorder.producer.options import UploadResult
+    from run_recorder.producer.progress import Progress
+    from run_recorder.producer.rules import DeploymentRules
+    from run_recorder.producer.upload import upload_run, wait_for_verdict
+    from run_recorder.producer.waiting_for_verdict import Verdict, VerdictState
     from run_recorder.s3 import S3
 else:  # a type checker would take any name for one that is there
 

@@ -11,18 +11,20 @@ Returned = TypeVar("Returned")
 WORKERS = 32
 
 
-def map_in_order(function: Callable[[Given], Returned], items: Iterable[Given]) -> Generator[tuple[Given, Returned]]:
-    """Call a function for each item in `WORKERS` threads, and yield each item with its result, in order.
+def map_in_order(
+    function: Callable[[Given], Returned], items: Iterable[Given], workers: int = WORKERS
+) -> Generator[tuple[Given, Returned]]:
+    """Call a function for each item in this many threads, and yield each item with its result, in order.
 
     A limited number of items is taken ahead of the results. Closing the generator cancels the calls that
     have not begun, and waits for the others.
     """
-    pool = ThreadPoolExecutor(WORKERS)
+    pool = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Given, Future[Returned]]] = deque()
     try:
         for item in items:
             waiting.append((item, pool.submit(function, item)))
-            while waiting and (len(waiting) > 4 * WORKERS or waiting[0][1].done()):
+            while waiting and (len(waiting) > 4 * workers or waiting[0][1].done()):
                 first, future = waiting.popleft()
                 yield first, future.result()
         for first, future in waiting:

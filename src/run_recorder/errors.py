@@ -4,6 +4,10 @@ RunRecorderError
 ├── SettingsError           correct the deployment; no event is handled until then
 ├── UnknownEventError       find the sender: the event is not an S3 event
 ├── InvalidMetadataError    reject the upload; its record lists the errors
+├── UploadRefusedError      correct the folder; nothing was uploaded
+│   └── RunExistsError      choose another run id, or replace the run
+├── RunNotFoundError        upload the run, or correct its name
+├── FileChangedError        upload again when no program writes to the folder; metadata.json was not uploaded
 └── UploadFailedError       redeliver the event
     ├── AWSCallError        AWS refused a call or did not answer
     └── ContentionError     other writers changed the record at each attempt
@@ -14,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MAX_TEXT_BYTES = 200
+# A response to HEAD has no body: the status is its only code.
+_DENIED_CODES = frozenset({"403", "AccessDenied", "AccessDeniedException"})
 _FILE_PATH = re.compile(r"/files/[0-9]+/(path|size)")
 
 
@@ -70,12 +76,48 @@ class InvalidMetadataError(RunRecorderError):
         self.errors = tuple(errors)
 
 
+class UploadRefusedError(RunRecorderError):
+    """A folder that is not uploaded, because the run would be rejected or cannot be stored.
+
+    Attributes:
+        errors: why; the path of each is a JSON Pointer into the document, or the path of a file.
+        errors_truncated: whether there are more errors.
+    """
+
+    def __init__(self, errors: Sequence[FieldError], *, errors_truncated: bool = False) -> None:
+        super().__init__("; ".join(f"{error.path or 'document'}: {error.message}" for error in errors))
+        self.errors = tuple(errors)
+        self.errors_truncated = errors_truncated
+
+
+class RunExistsError(UploadRefusedError):
+    """A run that has another document already."""
+
+
+class RunNotFoundError(RunRecorderError):
+    """A run whose ``metadata.json`` is not in the bucket."""
+
+
+class FileChangedError(RunRecorderError):
+    """A file that changed while it was uploaded; ``path`` is relative to its folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} changed while it was uploaded, so metadata.json was not uploaded")
+        self.path = path
+
+
 class UploadFailedError(RunRecorderError):
     """An upload that is not recorded yet; its event must be handled again, which is safe."""
 
 
 class AWSCallError(UploadFailedError):
     """An AWS operation that was refused, timed out, or returned an incomplete response."""
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the caller lacks a permission."""
+        response = getattr(self.__cause__, "response", {})
+        return response.get("Error", {}).get("Code") in _DENIED_CODES
 
 
 class ContentionError(UploadFailedError):

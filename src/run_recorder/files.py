@@ -6,7 +6,7 @@ from run_recorder.domain import DeclaredFile, Run
 from run_recorder.errors import AWSCallError, FieldError
 from run_recorder.s3 import S3
 
-_MAX_KEY_BYTES = 1024  # of S3
+MAX_KEY_BYTES = 1024  # of S3
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -21,7 +21,7 @@ def find_missing_files(s3: S3, bucket: str, run: Run, files: tuple[DeclaredFile,
     """
     keys = {run.prefix + file.path for file in files}
     # A longer key cannot exist, and S3 refuses a listing that starts after it.
-    possible = sorted(key for key in keys if len(key.encode()) <= _MAX_KEY_BYTES)
+    possible = sorted(key for key in keys if len(key.encode()) <= MAX_KEY_BYTES)
     sizes = _find_sizes(s3, bucket, run.prefix, possible)
     for file in files:
         actual = sizes.get(run.prefix + file.path)
@@ -74,5 +74,5 @@ def just_below(key: str) -> str:
     if lowered == 0xDFFF:  # UTF-8 cannot encode surrogates
         lowered = 0xD7FF
     text = key[:-1] + chr(lowered)
-    fits = len((text + _LAST_CHARACTER).encode()) <= _MAX_KEY_BYTES
+    fits = len((text + _LAST_CHARACTER).encode()) <= MAX_KEY_BYTES
     return text + _LAST_CHARACTER if fits else text

@@ -27,7 +27,8 @@ _GONE_STATUSES = frozenset({"404", "405"})
 
 # botocore does not wrap errors that urllib3 raises while the body of an error response is read, nor TLS errors
 # while a body is streamed.
-_CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
+CALL_ERRORS = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
+"""The errors that a call of S3 may raise."""
 
 
 class S3:
@@ -107,7 +108,7 @@ class S3:
         try:
             response = self.client.head_object(Bucket=bucket, Key=key, **version)  # type: ignore[arg-type]
             return _to_stored_object(_check(response, "ContentLength", "ETag", "LastModified"), None)
-        except _CALL_ERRORS as error:
+        except CALL_ERRORS as error:
             # A response to HEAD has no body: the status is its only code.
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_STATUSES:
                 return None
@@ -138,7 +139,7 @@ class S3:
             # Used as a context manager, the stream would not check its length.
             with contextlib.closing(response["Body"]) as stream:
                 body = stream.read() if response["ContentLength"] <= max_bytes else None
-        except _CALL_ERRORS as error:
+        except CALL_ERRORS as error:
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_CODES:
                 return None
             raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
@@ -153,12 +154,15 @@ def _failing_as(call: str) -> Iterator[None]:
     """Raise `AWSCallError` for every error that a call may raise."""
     try:
         yield
-    except _CALL_ERRORS as error:
+    except CALL_ERRORS as error:
         raise AWSCallError(f"{call} failed: {error}") from error
 
 
 def _listed_objects(page: ListObjectsV2OutputTypeDef) -> Iterator[ListedObject]:
-    return (ListedObject(listed["Key"], listed["Size"]) for listed in page.get("Contents", []))
+    return (
+        ListedObject(listed["Key"], listed["Size"], listed.get("ETag", "").strip('"'))
+        for listed in page.get("Contents", [])
+    )
 
 
 def _to_stored_object(response: GetObjectOutputTypeDef | HeadObjectOutputTypeDef, body: bytes | None) -> StoredObject:

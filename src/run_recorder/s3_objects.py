@@ -8,10 +8,11 @@ from run_recorder.domain import ObjectVersion
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object of a listing; ``size`` in bytes."""
+    """An object of a listing; ``size`` in bytes, ``etag`` without quotes."""
 
     key: str
     size: int
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

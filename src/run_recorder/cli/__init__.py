@@ -10,11 +10,13 @@ from run_recorder.cli.notifications import notifications
 from run_recorder.cli.reconcile import reconcile
 from run_recorder.cli.show import show
 from run_recorder.cli.status import status
+from run_recorder.cli.upload import upload
 from run_recorder.cli.validate import validate
+from run_recorder.cli.wait import wait
 
 main = click.Group(
     "run-recorder",
-    help="Check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
-    commands=[validate, status, show, list_runs, reconcile, dead_letters, backfill, notifications],
+    help="Upload, check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
+    commands=[validate, upload, wait, status, show, list_runs, reconcile, dead_letters, backfill, notifications],
 )
 click.version_option(__version__, prog_name="run-recorder")(main)

@@ -16,6 +16,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
 from run_recorder.keys import parse_key
+from run_recorder.producer.options import TIMEOUT
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -29,6 +30,7 @@ class ExitCode(enum.IntEnum):
     ATTENTION = 1, "done, and the result needs attention; each command states the case"
     USAGE = 2, "the command line is wrong"
     AWS = 3, "AWS refused the call or did not answer, the stack does not exist, or the credentials are missing"
+    NO_VERDICT = 4, "no verdict within --timeout"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
 
     def __new__(cls, code: int, meaning: str) -> Self:
@@ -63,8 +65,9 @@ class Command(click.Command):
         """Write the exit codes after the options."""
         super().format_epilog(ctx, formatter)
         meanings = {code: code.meaning for code in ExitCode} | {ExitCode.ATTENTION: self.attention}
-        if not any(parameter.name == "stack_name" for parameter in self.params):
-            del meanings[ExitCode.AWS]
+        for code, option in ((ExitCode.AWS, "stack_name"), (ExitCode.NO_VERDICT, "timeout")):
+            if not any(parameter.name == option for parameter in self.params):
+                del meanings[code]
         with formatter.section("Exit codes"):
             formatter.write_dl([(f"{code:d}", meaning) for code, meaning in meanings.items() if meaning])
 
@@ -119,6 +122,14 @@ optional_organisation_argument = click.argument(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each result.")
+timeout_option = click.option(
+    "--timeout",
+    metavar="SECONDS",
+    default=TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="The longest wait for the verdict.",
+)
 yes_option = click.option(
     "--yes", is_flag=True, help="Confirm the change; without this option, the command asks at the terminal."
 )

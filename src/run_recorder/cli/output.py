@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from run_recorder.domain import JSON
+from run_recorder.domain import JSON, Run
+from run_recorder.errors import FieldError
 from run_recorder.json_document import encode
 
 _LONG = 10_000
@@ -38,6 +39,33 @@ def count(number: int, one: str, many: str) -> str:
 def printable(text: str) -> str:
     """Return a text of unknown origin, such as a key, in a form that is safe for a terminal."""
     return text if text.isprintable() else repr(text)
+
+
+def name_of(run: Run) -> str:
+    """Return the name of a run, as commands take it: ``ORG/RUN``."""
+    return run.path.removesuffix("/")
+
+
+def echo_errors(name: str, errors: Iterable[FieldError], *, is_truncated: bool = False) -> None:
+    """Print the errors of a document or a folder, one on each line."""
+    for error in errors:
+        click.echo(f"{printable(name)}: {_line_of(error)}")
+    if is_truncated:
+        click.echo(f"{printable(name)}: more errors may follow")
+
+
+def echo_warning(name: str, warning: FieldError) -> None:
+    """Print a warning on standard error."""
+    click.echo(f"{printable(name)}: warning: {_line_of(warning)}", err=True)
+
+
+def to_json(errors: Iterable[FieldError]) -> list[JSON]:
+    """Return errors or warnings as JSON."""
+    return [{"path": error.path, "message": error.message} for error in errors]
+
+
+def _line_of(error: FieldError) -> str:
+    return f"{printable(error.path) or 'document'}: {printable(error.message)}"
 
 
 def flatten(value: JSON, name: str = "") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,10 @@ from botocore.exceptions import ClientError
 
 from run_recorder.concurrency import WORKERS
 from run_recorder.config import build_model_config, load_settings
+from run_recorder.consumer.run_reader import RunReader
 from run_recorder.errors import RunRecorderError
+from run_recorder.producer.destination import Destination
+from run_recorder.producer.rules import DeploymentRules
 from run_recorder.recorder import Recorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
@@ -140,6 +143,20 @@ class Stack:
     def table(self) -> RunTable:
         """The table of records."""
         return RunTable(self._table or self.output("RunsTable"), self.client("dynamodb"))
+
+    def rules(self) -> DeploymentRules:
+        """Return the rules of the stack, or those of production if the bucket and the table are named without it.
+
+        Raises:
+            StackError: the stack does not exist, or is not one of Run Recorder.
+        """
+        if self._bucket and self._table:
+            return DeploymentRules.of_stage(development=False)
+        return DeploymentRules.of_stack(self.parameters, self.bucket)
+
+    def destination(self) -> Destination:
+        """Return the bucket and the table, for an upload."""
+        return Destination(self.bucket, self.s3, RunReader(self.table.name, self.table.client))
 
     def require_own_resources(self) -> None:
         """Check that the bucket and the table belong to the stack.

@@ -1,24 +1,25 @@
 """`validate`: the check of documents before an upload."""
 
+from itertools import islice
+from pathlib import Path
+
 import click
 
 from run_recorder.cli.command import Command, ExitCode, json_lines_option, parse_run
-from run_recorder.cli.output import echo_json, printable
-from run_recorder.config import build_model_config
-from run_recorder.domain import JSON, Metadata, Run
-from run_recorder.dynamodb_value import check_size
-from run_recorder.errors import FieldError, InvalidMetadataError
+from run_recorder.cli.output import echo_errors, echo_json, echo_warning, printable, to_json
+from run_recorder.domain import Run
+from run_recorder.errors import FieldError
 from run_recorder.json_document import MAX_ERRORS
-from run_recorder.metadata import MAX_BYTES, parse_metadata
-
-# A production deployment that names a model for runs that name none.
-_PRODUCTION = dict.fromkeys(("RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODEL_NAME", "MODEL_VERSION"), "any")
+from run_recorder.metadata import MAX_BYTES
+from run_recorder.producer.check import Findings, check, decode_object
+from run_recorder.producer.digests import compute_digests
+from run_recorder.producer.document import find_unlisted, list_files
+from run_recorder.producer.folder import DOCUMENT, read_folder
+from run_recorder.producer.rules import DeploymentRules
 
 
 @click.command(cls=Command, short_help="Check documents before an upload.", attention="a document is invalid")
-@click.argument(
-    "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True)
-)
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True))
 @click.option(
     "--run",
     metavar="ORG/RUN",
@@ -26,71 +27,77 @@ _PRODUCTION = dict.fromkeys(("RUNS_BUCKET", "RUNS_TABLE", "OUTPUT_BUCKET", "MODE
     help="The run of the upload; ids in the document must equal its ids.",
 )
 @click.option("--production", is_flag=True, help="Require a pinned version of each named model, as in production.")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @json_lines_option
 @click.pass_context
 def validate(
-    context: click.Context, files: tuple[str, ...], *, run: Run | None, production: bool, as_json: bool
+    context: click.Context, paths: tuple[str, ...], *, run: Run | None, production: bool, strict: bool, as_json: bool
 ) -> None:
-    """Check metadata.json documents before they are uploaded; - is standard input.
+    """Check metadata.json documents before they are uploaded. Each PATH is a document, - for standard input, or the
+    folder of a run, whose metadata.json is compared with its files.
 
     Works offline, with the same code that validates uploads. Reports the first 20 errors of a document,
-    and whether there are more.
+    and whether there are more. Warns of what is allowed, but may be a mistake.
 
     Only the deployed function can check whether a document must name a model, and whether its files are
     in the bucket.
     """
+    rules = DeploymentRules.of_stage(development=False) if production else DeploymentRules.of_any_stage()
     is_valid = True
-    for file in files:
-        with click.open_file(file, "rb") as stream:
-            # The byte after the limit is enough to find that the document is too large.
-            errors = check(stream.read(MAX_BYTES + 1), run, production=production)
-        is_truncated = len(errors) > MAX_ERRORS
-        errors = errors[:MAX_ERRORS]
-        is_valid &= not errors
-        if as_json:
-            more = {"errors_truncated": True} if is_truncated else {}
-            echo_json({"file": file, "valid": not errors, "errors": _as_json(errors), **more})
-        else:
-            _print(printable(file), errors, is_truncated=is_truncated)
+    for path in paths:
+        folder = Path(path)
+        findings = _check_folder(folder, run, rules) if folder.is_dir() else _check_file(path, run, rules)
+        if strict:
+            findings = _with_warnings_as_errors(findings)
+        is_valid &= not findings.errors
+        _print(path, findings, as_json=as_json)
     if not is_valid:
         context.exit(ExitCode.ATTENTION)
 
 
-def check(body: bytes, run: Run | None, *, production: bool) -> list[FieldError]:
-    """Return the errors of a document that need no deployment to be found; more than `MAX_ERRORS` if it has more."""
-    if len(body) > MAX_BYTES:
-        return [FieldError("", f"more than the {MAX_BYTES} bytes that are read")]
-    try:
-        metadata, errors = parse_metadata(body, run)
-    except InvalidMetadataError as error:
-        return list(error.errors)
-    errors += check_size(_recorded_part(metadata))
-    if production:
-        errors += _check_model(metadata)
-    return errors
+def _check_file(path: str, run: Run | None, rules: DeploymentRules) -> Findings:
+    with click.open_file(path, "rb") as stream:
+        # The byte after the limit is enough to find that the document is too large.
+        return check(stream.read(MAX_BYTES + 1), run, rules)
 
 
-def _check_model(metadata: Metadata) -> list[FieldError]:
-    try:
-        build_model_config(Run("any", "any"), metadata, _PRODUCTION)
-    except InvalidMetadataError as error:
-        return list(error.errors)
-    return []
+def _check_folder(top: Path, run: Run | None, rules: DeploymentRules) -> Findings:
+    if not (top / DOCUMENT).is_file():
+        return Findings((FieldError(DOCUMENT, "the folder has no such file"),))
+    with (top / DOCUMENT).open("rb") as stream:
+        body = stream.read(MAX_BYTES + 1)
+    document = decode_object(body)
+    entries = list_files(document)
+    folder = read_folder(top, {entry["path"] for entry in entries})
+    hashed = {entry["path"] for entry in entries if "sha256" in entry}
+    sha256 = {
+        file.path: compute_digests(file, sha256=True, etag=False).sha256 or ""
+        for file in folder.files
+        if file.path in hashed
+    }
+    findings = check(body, run, rules, folder.files, sha256)
+    errors = [*folder.errors, *findings.errors]
+    unlisted = islice(find_unlisted(document, folder.files), MAX_ERRORS)
+    return Findings(
+        tuple(errors[:MAX_ERRORS]),
+        findings.errors_truncated or len(errors) > MAX_ERRORS,
+        (*folder.warnings, *findings.warnings, *unlisted),
+    )
 
 
-def _recorded_part(metadata: Metadata) -> dict[str, JSON]:
-    """Return the part of a document that its record holds in any case."""
-    return {**metadata.recorded, "parameters": metadata.parameters}
+def _with_warnings_as_errors(findings: Findings) -> Findings:
+    errors = (*findings.errors, *findings.warnings)
+    return Findings(errors[:MAX_ERRORS], findings.errors_truncated or len(errors) > MAX_ERRORS)
 
 
-def _as_json(errors: list[FieldError]) -> list[JSON]:
-    return [{"path": error.path, "message": error.message} for error in errors]
-
-
-def _print(name: str, errors: list[FieldError], *, is_truncated: bool) -> None:
-    if not errors:
-        click.echo(f"{name}: valid")
-    for error in errors:
-        click.echo(f"{name}: {printable(error.path) or 'document'}: {printable(error.message)}")
-    if is_truncated:
-        click.echo(f"{name}: more errors may follow")
+def _print(path: str, findings: Findings, *, as_json: bool) -> None:
+    if as_json:
+        more = {"errors_truncated": True} if findings.errors_truncated else {}
+        errors, warnings = to_json(findings.errors), to_json(findings.warnings)
+        echo_json({"file": path, "valid": not errors, "errors": errors, "warnings": warnings, **more})
+        return
+    if not findings.errors:
+        click.echo(f"{printable(path)}: valid")
+    echo_errors(path, findings.errors, is_truncated=findings.errors_truncated)
+    for warning in findings.warnings:
+        echo_warning(path, warning)

@@ -1,0 +1,74 @@
+"""The progress of an upload on standard error: a bar on a terminal, else a line for each file."""
+
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bars
+
+from run_recorder.cli.output import printable
+from run_recorder.producer.progress import Progress, Step
+
+_NARROW = 80
+
+
+class ProgressScreen:
+    """Shows progress from when it is entered until it is left."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars: Bars | None = None
+        self._tasks: dict[Step, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to draw, on a terminal."""
+        if self._console.is_terminal:
+            self._bars = Bars(*self._columns(), console=self._console, transient=True)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Remove what was drawn."""
+        if self._bars:
+            self._bars.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far a step is."""
+        if self._bars is None:
+            if progress.step is Step.UPLOADING and progress.path is not None:
+                click.echo(f"uploaded {printable(progress.path)}", err=True)
+            return
+        if progress.step not in self._tasks:
+            for task in self._tasks.values():
+                self._bars.update(task, visible=False)
+            self._tasks[progress.step] = self._bars.add_task(progress.step.value, files="")
+        is_counted = progress.step is not Step.WAITING
+        self._bars.update(
+            self._tasks[progress.step],
+            completed=progress.bytes,
+            total=progress.total_bytes if is_counted else None,
+            files=f"{progress.files}/{progress.total_files}" if is_counted else "",
+        )
+
+    def _columns(self) -> list[ProgressColumn]:
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None if self._console.width > _NARROW else 8),
+            TextColumn("{task.fields[files]}"),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+        ]
+        return columns
