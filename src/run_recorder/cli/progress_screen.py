@@ -27,43 +27,47 @@ class ProgressScreen:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._bars: Bars | None = None
+        self._bars = Bars(*self._columns(), console=self._console, transient=True)
+        self._status = self._console.status("waiting for the verdict")
         self._tasks: dict[Step, TaskID] = {}
 
     def __enter__(self) -> Self:
-        """Begin to draw, on a terminal."""
-        if self._console.is_terminal:
-            self._bars = Bars(*self._columns(), console=self._console, transient=True)
-            self._bars.start()
+        """Return the screen."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Remove what was drawn."""
-        if self._bars:
-            self._bars.stop()
+        self._bars.stop()
+        self._status.stop()
 
     def show(self, progress: Progress) -> None:
         """Show how far a step is."""
-        if self._bars is None:
+        if not self._console.is_terminal:
             if progress.step is Step.UPLOADING and progress.path is not None:
                 click.echo(f"uploaded {printable(progress.path)}", err=True)
-            return
+        elif progress.step is Step.WAITING:
+            self._bars.stop()
+            self._status.start()
+        else:
+            self._update_bar(progress)
+
+    def _update_bar(self, progress: Progress) -> None:
         if progress.step not in self._tasks:
             for task in self._tasks.values():
                 self._bars.update(task, visible=False)
             self._tasks[progress.step] = self._bars.add_task(progress.step.value, files="")
-        is_counted = progress.step is not Step.WAITING
+            self._bars.start()
         self._bars.update(
             self._tasks[progress.step],
             completed=progress.bytes,
-            total=progress.total_bytes if is_counted else None,
-            files=f"{progress.files}/{progress.total_files}" if is_counted else "",
+            total=progress.total_bytes,
+            files=f"{progress.files}/{progress.total_files}",
         )
 
     def _columns(self) -> list[ProgressColumn]:
-        columns: list[ProgressColumn] = [
+        return [
             TextColumn("{task.description}"),
             BarColumn(bar_width=None if self._console.width > _NARROW else 8),
             TextColumn("{task.fields[files]}"),
@@ -71,4 +75,3 @@ class ProgressScreen:
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
         ]
-        return columns

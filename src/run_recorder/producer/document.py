@@ -16,9 +16,7 @@ _OVERLAID = ("tags", "parameters")
 
 def list_files(document: JSON) -> list[dict[str, JSON]]:
     """Return the entries of ``files`` that have a path, valid or not otherwise."""
-    files = document.get("files") if isinstance(document, dict) else None
-    entries = files if isinstance(files, list) else []
-    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
+    return [entry for _, entry in _entries(document)]
 
 
 def set_fields(document: Mapping[str, JSON], fields: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -53,11 +51,10 @@ def compare_with_folder(document: JSON, files: Iterable[LocalFile], sha256: Mapp
         sha256: the hashes that are known, by path.
     """
     found = {file.path: file for file in files}
-    entries = document.get("files") if isinstance(document, dict) else None
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str) or entry["path"] == DOCUMENT:
-            continue
+    for index, entry in _entries(document):
         file = found.get(entry["path"])
+        if entry["path"] == DOCUMENT:
+            continue
         if file is None:
             yield FieldError(f"/files/{index}/path", f"the folder has no file {entry['path']}")
         elif isinstance(entry.get("size"), int) and entry["size"] != file.size:
@@ -70,14 +67,22 @@ def find_mistakes(document: JSON) -> Iterator[FieldError]:
     """Yield a warning for each part of a valid document that is probably not intended."""
     yield from _find_misspelt_fields(load_schema(), document, "")
     seen: dict[str, int] = {}
-    for index, entry in enumerate(document.get("files", []) if isinstance(document, dict) else []):
-        path = entry.get("path") if isinstance(entry, dict) else None
+    for index, entry in _entries(document):
+        path = entry["path"]
         if path == DOCUMENT:
             yield FieldError(f"/files/{index}/path", f"{DOCUMENT} is not one of the files of its run")
         elif path in seen:
             yield FieldError(f"/files/{index}/path", f"{path} is also listed at /files/{seen[path]}")
-        elif isinstance(path, str):
+        else:
             seen[path] = index
+
+
+def _entries(document: JSON) -> Iterator[tuple[int, dict[str, JSON]]]:
+    """Yield the index and the entry of each file that a document lists with a path, valid or not otherwise."""
+    files = document.get("files") if isinstance(document, dict) else None
+    for index, entry in enumerate(files if isinstance(files, list) else []):
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            yield index, entry
 
 
 def _find_misspelt_fields(schema: Mapping[str, Any], value: JSON, place: str) -> Iterator[FieldError]:

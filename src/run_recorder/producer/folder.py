@@ -12,7 +12,7 @@ Which files belong to the run:
 import os
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -92,38 +92,55 @@ def read_folder(top: Path, listed: Collection[str] = (), *, hidden: bool = False
     """
     folder = Folder()
     needed = {path[:end] for path in listed for end in _ends_of_parts(path)}
-
-    def read(directory: Path, above: str, ancestors: frozenset[tuple[int, int]]) -> None:
-        """Read a folder below the top; ``ancestors`` identifies it and those that contain it."""
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    waiting = [_Directory(top, "", is_hidden=False, ancestors=frozenset({os.path.realpath(top)}))]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            entries = list(directory.place.iterdir())
+        except OSError as error:
+            folder.errors.append(FieldError(directory.path, f"cannot be read: {error.strerror}"))
+            continue
         if not entries:
-            folder.warnings.append(FieldError(above.rstrip("/"), "an empty folder is not uploaded"))
+            folder.warnings.append(FieldError(directory.path, "an empty folder is not uploaded"))
         for entry in entries:
-            path = above + entry.name
-            if entry.name.startswith(".") and not hidden and path not in needed:
+            path = f"{directory.path}/{entry.name}" if directory.path else entry.name
+            is_hidden = directory.is_hidden or entry.name.startswith(".")
+            if is_hidden and not hidden and path not in needed:
                 folder.hidden += 1
-                continue
-            try:
-                found = entry.stat()
-                if stat.S_ISDIR(found.st_mode):
-                    identity = (found.st_dev, found.st_ino) if found.st_ino else (0, hash(os.path.realpath(entry)))
-                    if identity in ancestors:
-                        folder.errors.append(FieldError(path, "a link to a folder that contains it: remove it"))
-                    else:
-                        read(Path(entry.path), f"{path}/", ancestors | {identity})
-                elif stat.S_ISREG(found.st_mode):
-                    if path != DOCUMENT:
-                        # The values of a directory entry lack the inode on Windows.
-                        folder.files.append(LocalFile(path, Path(entry.path), Stamp.of(Path(entry.path).stat())))
-                else:
-                    folder.errors.append(FieldError(path, "neither a file nor a folder: remove it"))
-            except OSError as error:
-                folder.errors.append(FieldError(path, f"cannot be read: {error.strerror}"))
-
-    identity = top.stat()
-    read(top, "", frozenset({(identity.st_dev, identity.st_ino)}))
+            elif (below := _add_entry(folder, directory, entry, path)) is not None:
+                waiting.append(replace(below, is_hidden=is_hidden))
+    folder.files.sort(key=lambda file: file.path)
     folder.warnings += _find_collisions(folder.files)
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """A folder to read; ``ancestors`` are the real paths of itself and of the folders that contain it."""
+
+    place: Path
+    path: str
+    is_hidden: bool
+    ancestors: frozenset[str]
+
+
+def _add_entry(folder: Folder, parent: _Directory, entry: Path, path: str) -> _Directory | None:
+    """Add an entry of a directory to the folder; return it if it is a directory to read."""
+    try:
+        found = entry.stat()
+    except OSError as error:
+        folder.errors.append(FieldError(path, f"cannot be read: {error.strerror}"))
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        real = os.path.realpath(entry)
+        if real not in parent.ancestors:
+            return replace(parent, place=entry, path=path, ancestors=parent.ancestors | {real})
+        folder.errors.append(FieldError(path, "a link to a folder that contains it: remove it"))
+    elif not stat.S_ISREG(found.st_mode):
+        folder.errors.append(FieldError(path, "neither a file nor a folder: remove it"))
+    elif path != DOCUMENT:
+        folder.files.append(LocalFile(path, entry, Stamp.of(found)))
+    return None
 
 
 def find_bad_names(files: list[LocalFile], run: Run) -> Iterator[FieldError]:

@@ -50,7 +50,9 @@ class Source:
         own = self.folder / DOCUMENT
         path = self.metadata or own
         if self.metadata and own.exists() and not own.samefile(self.metadata):
-            raise UploadRefusedError([FieldError(DOCUMENT, "the folder has a document, and another one is given")])
+            raise UploadRefusedError(
+                [FieldError(DOCUMENT, "the folder has a document, and another one is given: remove one of them")]
+            )
         if not self.metadata and not own.is_symlink() and not own.exists():
             return None
         try:
@@ -127,7 +129,7 @@ class Preparation:
 
     def _check_folder(self, folder: Folder, warn: Warn) -> None:
         empty = [FieldError(".", f"the folder has no files and no {DOCUMENT}")]
-        is_empty = not folder.files and self._body is None
+        is_empty = not folder.files and not folder.errors and self._body is None
         _refuse([*folder.errors, *find_bad_names(folder.files, self.run), *(empty if is_empty else [])])
         for warning in folder.warnings:
             warn(warning)
@@ -138,12 +140,12 @@ class Preparation:
         # A document that is no JSON object cannot be completed, and is judged as it is.
         complete = self._body or b"" if self._value is None else self._complete({})
         findings = check(complete, self.run, rules, self.files)
-        if findings.errors:
-            is_too_long = len(self.files) > _MAX_FILES or len(complete) > MAX_BYTES
-            advice = [FieldError("/files", _ARCHIVE)] if self._added and is_too_long else []
-            raise UploadRefusedError([*findings.errors, *advice], errors_truncated=findings.errors_truncated)
         for warning in findings.warnings:
             warn(warning)
+        if findings.errors:
+            has_too_many_files = len(self.files) > _MAX_FILES or (self._value is not None and len(complete) > MAX_BYTES)
+            advice = [FieldError("/files", _ARCHIVE)] if has_too_many_files else []
+            raise UploadRefusedError([*findings.errors, *advice], errors_truncated=findings.errors_truncated)
 
     def _complete(self, sha256: Mapping[str, str]) -> bytes:
         """Return the document with all files and fields; its bytes stay if nothing is added."""

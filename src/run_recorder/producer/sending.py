@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A folder compared with the bucket.
+
+    Attributes:
+        body: the document to upload.
+        missing: the files that are not there, or differ.
+        skipped: the files that are there already.
+        is_listed: whether the caller may list the bucket; else all files count as missing.
+    """
+
+    body: bytes
+    missing: list[LocalFile]
+    skipped: list[LocalFile]
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """What there is to upload.
 
@@ -49,15 +66,15 @@ class Upload:
         """Upload a run; see `upload_run`."""
         run = preparation.run
         present = self._destination.find(run)
-        body, missing, skipped = self._compare(preparation)
-        plan = self._plan(present, body, missing, skipped)
+        compared = self._compare(preparation)
+        plan = self._plan(present, compared)
         awaited, verdict = _identify(present), None
         if not self._options.get("dry_run"):
             if plan.files:
                 counter = Counter(Step.UPLOADING, plan.files, self._report)
                 upload_files(self._destination.s3.client, self._destination.bucket, run, plan.files, counter)
             if plan.sends_document:
-                awaited = self._send_document(run, body, present)
+                awaited = self._send_document(run, compared.body, present)
             if self._options.get("wait", True):
                 verdict = self._wait(run, awaited)
         return UploadResult(
@@ -70,33 +87,31 @@ class Upload:
             etag=awaited.etag,
         )
 
-    def _compare(self, preparation: Preparation) -> tuple[bytes, list[LocalFile], list[LocalFile]]:
-        """Return the document, the files that are to be uploaded, and those that are there already."""
+    def _compare(self, preparation: Preparation) -> _Comparison:
         files = preparation.files
         listed = self._destination.list_files(preparation.run, {file.path for file in files}) if files else {}
         if listed is None:
-            self._warn(
-                FieldError(
-                    preparation.run.prefix, "no permission to list it: files that are there already are not skipped"
-                )
-            )
-            listed = {}
-        candidates = {file.path: file for file in files if file.path in listed and listed[file.path].size == file.size}
+            uploaded_again = "no permission to list the objects: files that are there already are uploaded again"
+            self._warn(FieldError(preparation.run.prefix, uploaded_again))
+        there = listed or {}
+        candidates = {file.path: file for file in files if file.path in there and there[file.path].size == file.size}
         body, digests = preparation.read(candidates.keys(), self._report)
-        skipped = [file for path, file in candidates.items() if digests[path].etag == listed[path].etag]
+        skipped = [file for path, file in candidates.items() if digests[path].etag == there[path].etag]
         paths = {file.path for file in skipped}
-        return body, [file for file in files if file.path not in paths], skipped
+        missing = [file for file in files if file.path not in paths]
+        return _Comparison(body, missing, skipped, is_listed=listed is not None)
 
-    def _plan(self, present: Present, body: bytes, missing: list[LocalFile], skipped: list[LocalFile]) -> _Plan:
+    def _plan(self, present: Present, compared: _Comparison) -> _Plan:
         """Decide what to upload, by what is there."""
+        missing, skipped = compared.missing, compared.skipped
         if self._replace or present.is_empty:
             return _Plan(missing, skipped)
-        if not present.has_document(body):
+        if not present.has_document(compared.body):
             raise _exists(present)
         record = present.record
         if record is None or not _identify(present).is_shown_by(record):
             # The event of the document is on its way. Without a listing, its files are taken to be there.
-            return _Plan(missing if skipped else [], skipped, sends_document=False)
+            return _Plan(missing if compared.is_listed else [], skipped, sends_document=False)
         if record.is_accepted or not all(error.is_of_a_file for error in record.errors):
             return _Plan([], [*missing, *skipped], sends_document=False)
         # A document that was rejected for missing files is evaluated again only if it is uploaded again.

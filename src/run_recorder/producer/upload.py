@@ -89,5 +89,7 @@ def _connect(bucket: str, table: str, clients: Clients | UploadOptions) -> Desti
 def _parse_run(organisation_id: str, run_id: str) -> Run:
     run = parse_key(f"{Run(organisation_id, run_id).prefix}{DOCUMENT}")
     if run is None:
-        raise UploadRefusedError([FieldError(".", f"{organisation_id}/{run_id} is not the name of a run")])
+        raise UploadRefusedError(
+            [FieldError(".", f"{organisation_id}/{run_id} is not the name of a run: docs/producers.md states the rule")]
+        )
     return run
