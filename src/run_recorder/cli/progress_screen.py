@@ -39,7 +39,8 @@ class ProgressScreen:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Remove what was drawn."""
-        self._bars.stop()
+        if self._tasks:
+            self._bars.stop()
         self._status.stop()
 
     def show(self, progress: Progress) -> None:

@@ -140,7 +140,7 @@ def upload(
         click.echo("the same command continues the upload", err=True)
         raise
     if as_json:
-        echo_json(_result_as_json(result, warnings))
+        echo_json(_result_as_json(result, warnings, is_dry_run=dry_run))
     else:
         _print_result(result, is_dry_run=dry_run)
     if result.verdict:
@@ -165,8 +165,9 @@ def _print_refusal(
     click.echo(f"{name_of(run)}: {_REFUSALS[status]}")
 
 
-def _result_as_json(result: UploadResult, warnings: list[FieldError]) -> Mapping[str, JSON]:
-    status = {"status": "uploaded"} if result.verdict is None else verdict_as_json(result.verdict)
+def _result_as_json(result: UploadResult, warnings: list[FieldError], *, is_dry_run: bool) -> Mapping[str, JSON]:
+    without_verdict = {"status": "dry-run" if is_dry_run else "uploaded"}
+    status = verdict_as_json(result.verdict) if result.verdict else without_verdict
     return {
         "run": name_of(result.run),
         **status,
