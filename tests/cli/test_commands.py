@@ -48,6 +48,7 @@ def check_failure(result: Result, *texts: str) -> None:
 
 ON_A_STACK = [
     ["status"], ["notifications"],
+    ["upload", ".", "acme/r"], ["wait", "acme/r"],
     ["show", "acme/r"], ["list", "acme"], ["reconcile"], ["reconcile", "--repair"], ["backfill", "--yes"],
     ["dead-letters", "list"], ["dead-letters", "redrive", "--yes"], ["dead-letters", "discard", "--yes", "id"],
 ]  # fmt: skip
@@ -137,6 +138,7 @@ def test_help_has_the_options_and_the_exit_codes(words: list[str], command: Comm
     codes = text.split("Exit codes:")[1]
     calls_aws = "--stack" in options
     expected = {0, 2, 130} | ({1} if command.attention else set()) | ({3} if calls_aws else set())
+    expected |= {4} if "--timeout" in options else set()
     assert {int(code) for code in re.findall(r"^  (\d+) ", codes, re.MULTILINE)} == expected
 
 

@@ -1,5 +1,6 @@
 """`run-recorder validate`: offline, with the code that validates uploads."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -139,3 +140,78 @@ def test_names_of_a_document_cannot_control_the_terminal(tmp_path: Path) -> None
     path = tmp_path / "metadata.json"
     path.write_text(json.dumps({"tags": {"\x1b[2J": 1}}))
     assert validate(path).stdout == f"{path}: '/tags/\\x1b[2J': expected a string, found an integer\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a run, whose document has no errors and lists its only file."""
+    (tmp_path / "a.csv").write_text("1")
+    write(
+        tmp_path, {"model": MODEL, "files": [{"path": "a.csv", "size": 1, "sha256": hashlib.sha256(b"1").hexdigest()}]}
+    )
+    return tmp_path
+
+
+MODEL = {"name": "m", "version": "1"}
+
+
+def write(folder: Path, document: object) -> None:
+    (folder / "metadata.json").write_text(json.dumps(document))
+
+
+def test_folder_that_agrees_with_its_document_is_valid(folder: Path) -> None:
+    result = validate(folder, "--strict", "--production")
+    assert (result.exit_code, result.output) == (0, f"{folder}: valid\n")
+
+
+def test_listed_files_are_compared_with_the_folder(folder: Path) -> None:
+    (folder / "b.csv").write_text("22")
+    files = [{"path": "a.csv", "sha256": "0" * 64}, {"path": "b.csv", "size": 1}, {"path": "c.csv"}]
+    write(folder, {"model": MODEL, "files": files})
+    result = validate(folder)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{folder}: /files/0/sha256: the file has the SHA-256 {hashlib.sha256(b'1').hexdigest()}",
+        f"{folder}: /files/1/size: the file has 2 bytes, not 1",
+        f"{folder}: /files/2/path: the folder has no file c.csv",
+    ]
+
+
+def test_what_may_be_a_mistake_is_a_warning_and_with_strict_an_error(folder: Path) -> None:
+    (folder / "b.csv").write_text("22")
+    (folder / "empty").mkdir()
+    write(folder, {"modle": MODEL, "files": [{"path": "a.csv"}, {"path": "a.csv"}, {"path": "metadata.json"}]})
+    mistakes = [
+        "empty: an empty folder is not uploaded",
+        "/model: rejected if the deployment has no default model",
+        "/modle: not a field of the format, and ignored: 'model' is one",
+        "/files/1/path: a.csv is also listed at /files/0",
+        "/files/2/path: metadata.json is not one of the files of its run",
+        "b.csv: the document does not list this file",
+    ]
+    result = validate(folder)
+    assert (result.exit_code, result.stdout) == (0, f"{folder}: valid\n")
+    assert result.stderr.splitlines() == [f"{folder}: warning: {mistake}" for mistake in mistakes]
+    result = validate(folder, "--strict")
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.splitlines() == [f"{folder}: {mistake}" for mistake in mistakes]
+    report = json.loads(validate(folder, "--json").stdout)
+    assert (report["valid"], len(report["errors"]), len(report["warnings"])) == (True, 0, len(mistakes))
+
+
+def test_model_that_production_would_reject_is_a_warning_unless_it_is_an_error(folder: Path) -> None:
+    write(folder, {"model": {"name": "m"}, "files": [{"path": "a.csv"}]})
+    message = "/model/version: production needs a pinned version, other than 'latest'"
+    assert validate(folder).stderr == f"{folder}: warning: {message}\n"
+    assert validate(folder, "--production").stdout == f"{folder}: {message}\n"
+
+
+def test_folder_without_a_document_is_invalid(folder: Path) -> None:
+    (folder / "metadata.json").unlink()
+    result = validate(folder)
+    assert (result.exit_code, result.stdout) == (1, f"{folder}: metadata.json: the folder has no such file\n")
+
+
+def test_link_to_nothing_in_a_folder_is_an_error(folder: Path) -> None:
+    (folder / "b.csv").symlink_to("none")
+    assert validate(folder).stdout == f"{folder}: b.csv: cannot be read: No such file or directory\n"

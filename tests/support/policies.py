@@ -19,6 +19,7 @@ Statement = Mapping[str, Any]
 _ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 _S3_ACTIONS = {
     "HeadObject": "GetObject",
+    **dict.fromkeys(("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "PutObject"),
     "ListBuckets": "ListAllMyBuckets",
     "ListObjectsV2": "ListBucket",
     "ListObjectVersions": "ListBucketVersions",
@@ -32,7 +33,7 @@ class Request:
     action: str
     resource: str = "*"
     principal: str | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ class Call:
                 return [Request(f"s3:{action}", f"arn:aws:s3:::{bucket}", context=context)]
             case "s3", _:
                 return [Request(f"s3:{_S3_ACTIONS[self.operation]}")]
-            case "dynamodb", {"TableName": table}:
-                return [Request(f"dynamodb:{self.operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}")]
+            case "dynamodb", {"TableName": table, **rest}:
+                keys = [rest["Key"]["organisation_id"]["S"]] if "Key" in rest else []
+                context = {"dynamodb:LeadingKeys": keys} if keys else {}
+                name = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
+                return [Request(f"dynamodb:{self.operation}", name, context=context)]
             case "sqs", {"QueueUrl": url}:
                 name = url.rpartition("/")[2]
                 return [Request(f"sqs:{self.operation}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")]
@@ -96,8 +100,13 @@ def _applies(statement: Statement, request: Request) -> bool:
     )
 
 
-def _holds(operator: str, expected: list[str], value: str | None) -> bool:
+def _holds(operator: str, expected: list[str], value: str | list[str] | None) -> bool:
     name = operator.removesuffix("IfExists")
+    if name.startswith("ForAllValues:"):
+        # Also true for a request without the key, as in IAM.
+        return all(_holds(name.removeprefix("ForAllValues:"), expected, each) for each in value or [])
+    if isinstance(value, list):
+        raise NotImplementedError(f"condition operator {operator} for a key with several values")
     if value is None:
         return operator != name
     match name:

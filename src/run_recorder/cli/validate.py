@@ -7,7 +7,7 @@ import click
 
 from run_recorder.cli.command import Command, ExitCode, json_lines_option, parse_run
 from run_recorder.cli.output import echo_errors, echo_json, echo_warning, printable, to_json
-from run_recorder.domain import Run
+from run_recorder.domain import JSON, Run
 from run_recorder.errors import FieldError
 from run_recorder.json_document import MAX_ERRORS
 from run_recorder.metadata import MAX_BYTES
@@ -92,9 +92,10 @@ def _with_warnings_as_errors(findings: Findings) -> Findings:
 
 def _print(path: str, findings: Findings, *, as_json: bool) -> None:
     if as_json:
-        more = {"errors_truncated": True} if findings.errors_truncated else {}
-        errors, warnings = to_json(findings.errors), to_json(findings.warnings)
-        echo_json({"file": path, "valid": not errors, "errors": errors, "warnings": warnings, **more})
+        more: dict[str, JSON] = {"errors_truncated": True} if findings.errors_truncated else {}
+        if findings.warnings:
+            more["warnings"] = to_json(findings.warnings)
+        echo_json({"file": path, "valid": not findings.errors, "errors": to_json(findings.errors), **more})
         return
     if not findings.errors:
         click.echo(f"{printable(path)}: valid")
