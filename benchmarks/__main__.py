@@ -12,6 +12,7 @@ from benchmarks.builds import build
 from benchmarks.measure import LATENCY, Bench
 from benchmarks.report import Row, print_table, to_json
 from benchmarks.server import serve
+from benchmarks.uploads import measure_uploads
 from local.sam import find_python
 
 _NOTES = [
@@ -25,6 +26,8 @@ _NOTES = [
     "memory: peak resident memory of a process after a batch of 10 documents of 1 MiB, compared with 1.5 x its idle "
     "memory + 64 MB. readings: data of an instrument. nested, empties: the documents that need the most memory of all "
     "that were tried, the first while it is read, the second, a record of 340,000 empty strings, while it is written.",
+    "upload: `upload_run` of a folder, and the bare calls: the SHA-256 of each file, and boto3's transfer manager. The "
+    "server keeps nothing.",
     "All handlers call the same local HTTP server, which gives prepared answers. Medians; the handlers alternate.",
 ]
 
@@ -39,7 +42,7 @@ def main(file: Path | None, rounds: int) -> None:
         raise click.ClickException("python3.13, Lambda's, is neither on the PATH nor among pyenv's versions")
     with TemporaryDirectory() as work:
         click.echo("Building four packages…", err=True)
-        rows = _measure(Bench(python, build(python, Path(work)), rounds))
+        rows = _measure(Bench(python, build(python, Path(work)), rounds), rounds)
     notes = [*_NOTES, f"Python {python}, {platform.platform()}, medians of {rounds} processes."]
     print_table(rows, notes)
     if file:
@@ -48,12 +51,13 @@ def main(file: Path | None, rounds: int) -> None:
         sys.exit(1)
 
 
-def _measure(bench: Bench) -> list[Row]:
+def _measure(bench: Bench, rounds: int) -> list[Row]:
     click.echo("Measuring; some minutes…", err=True)
     with serve() as url:
         rows = _start(bench, url) + _run(bench, url) + _grow(bench, url)
     with serve(LATENCY) as url:
         rows += _batch(bench, url)
+    rows += measure_uploads(rounds)
     size = bench.size()
     rows.append(Row("package", "MB", size["ours"], "limit", 20, 1))
     rows.append(Row("package", "MB", size["ours"], "default build", size["default"]))

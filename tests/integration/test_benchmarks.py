@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from benchmarks.discarding_server import discard
 from benchmarks.documents import BUCKET, DOCUMENTS, make_event
 from benchmarks.probe import Context
 from benchmarks.report import Row
 from benchmarks.server import serve
+from benchmarks.upload_probe import upload_bare, upload_ours
 from handler.app import lambda_handler
 from run_recorder.domain import RECORDED_FIELDS
 from run_recorder.metadata import MAX_BYTES
+from run_recorder.producer.digests import PART_SIZE
 
 
 @pytest.fixture
@@ -49,6 +53,19 @@ def test_bare_calls_equal_the_calls_of_the_function(requests: list[dict[str, Any
     assert names.keys() == ours_names.keys() - absent
     written, ours_written = (made[1]["ExpressionAttributeValues"] for made in (requests, ours))
     assert abs(len(str(written)) - len(str(ours_written))) < 100
+
+
+@pytest.mark.parametrize("name", ["ours", "bare"])
+def test_uploads_send_every_file_and_the_document(
+    name: str, requests: list[dict[str, Any]], environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "small").write_bytes(b"1")
+    (tmp_path / "large").write_bytes(bytes(PART_SIZE + 1))
+    with discard() as url:
+        environment.setenv("AWS_ENDPOINT_URL", url)
+        {"ours": upload_ours, "bare": upload_bare}[name](tmp_path)
+    stored = [request["Key"].rpartition("/")[2] for request in requests if "Body" in request]
+    assert sorted(stored) == ["large", "large", "metadata.json", "small"]
 
 
 def test_large_documents_have_the_greatest_size() -> None:
