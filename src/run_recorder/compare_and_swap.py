@@ -87,10 +87,15 @@ class CompareAndSwap:
 
     def _attempt(self, state: RecordState | None, current: StoredObject) -> Swap | None:
         """Return the swap to the current upload; None if the record or the bucket changed since they were read."""
-        shown = state if state and _shows(state, current) else None
+        shown = state if state and shows(state, current) else None
         if shown and shown.is_accepted:
             return Swap(Result(Outcome.DUPLICATE), is_recorded=False)
         verdict = None if shown and shown.is_settled else self.verdicts.on(current)
+        return self._swap(state, current, verdict)
+
+    def _swap(self, state: RecordState | None, current: StoredObject, verdict: Evaluation | None) -> Swap | None:
+        """Bring the record up to the verdict on the current upload; None for the verdict that it shows."""
+        shown = state if state and shows(state, current) else None
         if verdict and verdict.is_accepted:
             self.verdicts.keep_only(verdict)
             sequencer = self._event.sequencer if _certainly_names(self._event, current) else None
@@ -147,8 +152,8 @@ class CompareAndSwap:
                 yield Look(verdict.wait, is_latest=False)
 
 
-def _shows(state: RecordState, current: StoredObject) -> bool:
-    """Whether a record shows this very upload; without versions, the same bytes may have been uploaded again."""
+def shows(state: RecordState, current: StoredObject) -> bool:
+    """Return whether a record shows this very upload; without versions, the same bytes may have been uploaded again."""
     return state.version == current.version and (
         current.version_id is not None or state.uploaded_at == current.uploaded_at
     )

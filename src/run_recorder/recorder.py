@@ -9,6 +9,7 @@ from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
 from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.ordered_writes import WriteResult, record_in_order
+from run_recorder.replay import Replay, ReplaySwap
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 from run_recorder.uploads import Uploads
@@ -51,6 +52,15 @@ class Recorder:
         if event.sequencer is None:
             return swap.run()
         return self._record_in_order(event, event.run, event.sequencer, swap)
+
+    def replay(self, run: Run) -> Replay:
+        """Evaluate the current upload of a run again, though it is settled; see `ReplaySwap`.
+
+        Raises:
+            UploadFailedError: AWS refused or did not answer, or other writers changed the record under each attempt.
+        """
+        event = ObjectEvent(self._runs_bucket, f"{run.prefix}metadata.json", run, created=True)
+        return ReplaySwap(self._table, self._uploads, self._evaluator, self._write_gate, event, run).replay()
 
     def _record_in_order(self, event: ObjectEvent, run: Run, sequencer: str, swap: CompareAndSwap) -> Result:
         """Record the upload of a sequenced event by one read and one write, or else by compare and swap."""

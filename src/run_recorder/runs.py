@@ -105,6 +105,13 @@ class RunTable:
         return None
 
 
+class UnchangedTable(RunTable):
+    """A table whose records are read, and never written: every write seems to succeed."""
+
+    def write(self, run: Run, attributes: Attributes, condition: Condition, after: str | None = None) -> None:
+        """Write nothing."""
+
+
 def _build_update(present: Iterable[str], absent: list[str]) -> str:
     """Return the update expression that sets and removes these attributes."""
     assignments = [f"#{name} = :{name}" for name in present]

@@ -41,6 +41,11 @@ from hypothesis.stateful import (
 from handler.app import backfill_handler, lambda_handler
 from local.show import plain
 from local.stack import LocalStack
+from run_recorder.config import load_settings
+from run_recorder.domain import Run
+from run_recorder.recorder import Recorder
+from run_recorder.runs import RunTable
+from run_recorder.s3 import S3
 from run_recorder.waiting import Wait
 from tests.support.documents import BAD, good
 from tests.support.events import batch_event, batch_task, eventbridge_event, notification, s3_record, sqs_event
@@ -292,6 +297,25 @@ class Histories(RuleBasedStateMachine):
     def back_fill(self, upload: Version, by_version: bool) -> None:
         """By a job that may have listed the bucket long ago, or by a repair."""
         self._handle(by_task, Event(upload.version_id if by_version else None, None, None), set(self.stored))
+
+    @precondition(lambda self: self.others)
+    @rule()
+    def replay(self) -> None:
+        """The current upload again, though it is settled. An incomplete one waits, and nothing is recorded."""
+        self.figures["replays"] += 1
+        before, current = self._read(), self.current
+        recorder = Recorder(load_settings(), S3(), RunTable(self.stack.outputs["RunsTable"]))
+        result = recorder.replay(Run("acme", self.run_id))
+        self.record = self._read()
+        assert (result.state == "gone") is (current is None)
+        assert (result.state == "changed") is (before != self.record)
+        assert result.after == self.record.get("status")
+        if result.state == "waiting":
+            assert self.current
+            assert self._waits(self.current)
+        elif self.record:
+            self.covered |= set(self.stored)
+            self._check_record(before)
 
     def _handle(self, send: Send, event: Event, covered: set[Version]) -> None:
         """Handle an event, and check the record and the report of it."""
