@@ -1,39 +1,14 @@
 """The stack in moto, in this process or in a moto server."""
 
-import functools
-import io
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import boto3
-
-from local import moto_repairs
-from local.poller import EventSource, Handler, deliver
-from local.template import CODE, REGION, translate
+from local.cloudformation import connect, create_stack, read_environment, take_event_source
+from local.poller import Handler, deliver
+from local.template import translate
 
 STACK_NAME = "run-recorder"
 TABLE = f"{STACK_NAME}-RunsTable"
-# moto's CloudFormation does not support these resources, or resources that the dashboard refers to. No other
-# resource of the stack needs them.
-_UNSUPPORTED = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Pipes::Pipe"}
-_UNSUPPORTED |= {"AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-
-
-@functools.cache
-def _client(service: str, endpoint_url: str | None) -> Any:  # noqa: ANN401 - the clients' types differ
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        region_name=REGION,
-        endpoint_url=endpoint_url,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
-moto_repairs.install()
 
 
 def in_upload_order(folder: Path) -> list[Path]:
@@ -67,14 +42,15 @@ class LocalStack:
             objects: a folder to upload before the bucket sends notifications, so that nothing of it is recorded.
             name: of the stack.
         """
-        self._name = name
-        self._endpoint_url = endpoint_url
-        self.s3 = self._client("s3")
-        self.sqs = self._client("sqs")
-        self.dynamodb = self._client("dynamodb")
+        self.s3 = connect("s3", endpoint_url)
+        self.sqs = connect("sqs", endpoint_url)
+        self.dynamodb = connect("dynamodb", endpoint_url)
         template = translate(parameters or {})
-        self.outputs = self._create(template, parameters or {})
-        self.event_source = self._take_event_source()
+        # Not generated, so that sam-env-vars.json can state the names.
+        template["Resources"]["RunsTable"]["Properties"]["TableName"] = f"{name}-RunsTable"
+        template["Resources"]["UploadsQueue"]["Properties"]["QueueName"] = f"{name}-UploadsQueue"
+        self.outputs = create_stack(name, template, parameters or {}, endpoint_url)
+        self.event_source = take_event_source(self.outputs["UploadsQueue"], endpoint_url)
         # moto's CloudFormation leaves out the bucket's versioning and notifications.
         bucket = template["Resources"]["RunsBucket"]["Properties"]
         self.s3.put_bucket_versioning(
@@ -83,7 +59,7 @@ class LocalStack:
         if objects:
             self.upload_tree(objects)
         self._configure_notifications(bucket["NotificationConfiguration"]["QueueConfigurations"])
-        self.environment = CREDENTIALS | self._function_environment()
+        self.environment = read_environment(self.outputs["RecorderFunction"], endpoint_url)
         if endpoint_url:
             self.environment["AWS_ENDPOINT_URL"] = endpoint_url
 
@@ -117,29 +93,6 @@ class LocalStack:
             key = {name: item[name] for name in ("organisation_id", "run_id")}
             self.dynamodb.delete_item(TableName=self.outputs["RunsTable"], Key=key)
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - the clients' types differ
-        return _client(service, self._endpoint_url)
-
-    def _create(self, template: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("placeholder", "the function runs in the process that delivers to it")
-        self.s3.create_bucket(Bucket=CODE["Bucket"])
-        self.s3.put_object(**CODE, Body=code.getvalue())
-        resources = {name: body for name, body in template["Resources"].items() if body["Type"] not in _UNSUPPORTED}
-        # Not generated, so that sam-env-vars.json can state the names.
-        resources["RunsTable"]["Properties"]["TableName"] = f"{self._name}-RunsTable"
-        resources["UploadsQueue"]["Properties"]["QueueName"] = f"{self._name}-UploadsQueue"
-        cloudformation = self._client("cloudformation")
-        cloudformation.create_stack(
-            StackName=self._name,
-            TemplateBody=json.dumps({**template, "Resources": resources}),
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        stack = cloudformation.describe_stacks(StackName=self._name)["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
     def _configure_notifications(self, configurations: list[dict[str, Any]]) -> None:
         self.s3.put_bucket_notification_configuration(
             Bucket=self.outputs["RunsBucket"],
@@ -154,17 +107,3 @@ class LocalStack:
                 ]
             },
         )
-
-    def _take_event_source(self) -> EventSource:
-        """Disable the event source mapping, which moto would serve with Docker, and return its properties."""
-        url = self.outputs["UploadsQueue"]
-        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        functions = self._client("lambda")
-        (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        return EventSource(url, arn, REGION, mapping["BatchSize"])
-
-    def _function_environment(self) -> dict[str, str]:
-        function = self._client("lambda").get_function_configuration(FunctionName=self.outputs["RecorderFunction"])
-        variables: dict[str, str] = function["Environment"]["Variables"]
-        return variables

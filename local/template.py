@@ -1,4 +1,4 @@
-"""`template.yaml`, translated to CloudFormation by SAM's own translator."""
+"""`template.yaml`, and other templates, translated to CloudFormation by SAM's own translator."""
 
 import copy
 import functools
@@ -22,13 +22,14 @@ CODE = {"Bucket": "local-artifacts", "Key": "code.zip"}
 
 
 def translate(parameters: dict[str, str], file: Path = TEMPLATE) -> dict[str, Any]:
-    """Return the template as CloudFormation, with these parameters and the defaults of the others."""
+    """Return a template as CloudFormation, with these parameters and the defaults of the others."""
     template = copy.deepcopy(_load(file))  # the translator changes it
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = dict(CODE)
             resource["Metadata"] = {}
-    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    given = template["Parameters"].items()
+    defaults = {name: parameter["Default"] for name, parameter in given if "Default" in parameter}
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
     translated: dict[str, Any] = translator.translate(template, {**defaults, **parameters})
     return translated

@@ -13,10 +13,11 @@ import boto3
 import pytest
 
 from build_package import copy_modules
+from local.cloudformation import CREDENTIALS
 from local.invoke import choose_handler
 from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
 from local.samples import EVENTS, SAMPLES, expected_answer
-from local.stack import CREDENTIALS, TABLE
+from local.stack import TABLE
 from local.template import REGION
 from tests.support import endpoints
 from tests.support.emulator import Emulator

@@ -1,8 +1,7 @@
-"""The stack in moto, with the policies of its roles, which moto enforces."""
+"""Stacks in moto, with the policies of their roles, which moto enforces."""
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -11,47 +10,41 @@ from moto.backends import get_backend
 from moto.cloudformation.parsing import clean_json
 from moto.dynamodb.responses import DynamoHandler
 
-from local.stack import LocalStack
+from local.stack import STACK_NAME, LocalStack
 from local.template import REGION, translate
 from tests.support.policies import ACCOUNT, Call, Statement
 
-ROLES = ("RecorderRole", "BackfillRole", "BatchOperationsRole", "EventsRole")
 
-
-@dataclass
-class Deployment:
-    """A stack with these parameters.
+class CreatedResources:
+    """The resources of a stack in moto, and the policies of its roles.
 
     Attributes:
-        stack: the stack.
         resources: the properties of each resource that it has, references resolved.
         statements: the statements of each role's policies, as IAM returns them.
     """
 
-    parameters: dict[str, str]
-    stack: LocalStack = field(init=False)
-    resources: dict[str, Any] = field(init=False)
-    statements: dict[str, list[Statement]] = field(init=False)
+    def __init__(self, stack: str, template: dict[str, Any]) -> None:
+        """Find the resources of a stack, and attach the policies of its roles, which moto's CloudFormation leaves out.
 
-    def __post_init__(self) -> None:
-        self.stack = LocalStack(self.parameters)
-        (created,) = get_backend("cloudformation")[ACCOUNT][REGION].stacks.values()
-        self._names: Any = created.resource_map
-        self.resources = {
-            name: clean_json(resource["Properties"], self._names)
-            for name, resource in translate(self.parameters)["Resources"].items()
+        Args:
+            stack: the name of the stack.
+            template: its template, translated with the parameters of the stack.
+        """
+        stacks = get_backend("cloudformation")[ACCOUNT][REGION].stacks.values()
+        self._names: Any = next(created.resource_map for created in stacks if created.name == stack)
+        present = {
+            name: resource
+            for name, resource in template["Resources"].items()
             if self._names.lazy_condition_map.get(resource.get("Condition"), True)
-            and resource["Type"] != "AWS::CloudWatch::Dashboard"  # names alarms, which moto's CloudFormation lacks
+            # Names alarms, which moto's CloudFormation lacks.
+            and resource["Type"] != "AWS::CloudWatch::Dashboard"
         }
+        self.resources = {name: clean_json(resource["Properties"], self._names) for name, resource in present.items()}
         iam = boto3.client("iam", region_name=REGION)
-        for role in ROLES:
+        roles = [name for name, resource in present.items() if resource["Type"] == "AWS::IAM::Role"]
+        for role in roles:
             self._attach_policies(iam, role)
-        self.statements = {role: list(_held_statements(iam, self._name_of(role))) for role in ROLES}
-
-    @property
-    def bucket_arn(self) -> str:
-        """The ARN of the bucket of runs."""
-        return f"arn:aws:s3:::{self.stack.outputs['RunsBucket']}"
+        self.statements = {role: list(_held_statements(iam, self._name_of(role))) for role in roles}
 
     def arn(self, name: str) -> str:
         """Return the ARN of a resource of the template."""
@@ -72,13 +65,31 @@ class Deployment:
         return name
 
     def _attach_policies(self, iam: Any, role: str) -> None:
-        """Attach the policies, which moto's CloudFormation leaves out."""
         name = self._name_of(role)
         for policy in self.resources[role].get("Policies", []):
             document = json.dumps(policy["PolicyDocument"])
             iam.put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
         for arn in self.resources[role].get("ManagedPolicyArns", []):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+
+
+class Deployment(CreatedResources):
+    """A stack of ``template.yaml`` with these parameters.
+
+    Attributes:
+        parameters: the parameters.
+        stack: the stack.
+    """
+
+    def __init__(self, parameters: dict[str, str]) -> None:
+        self.parameters = parameters
+        self.stack = LocalStack(parameters)
+        super().__init__(STACK_NAME, translate(parameters))
+
+    @property
+    def bucket_arn(self) -> str:
+        """The ARN of the bucket of runs."""
+        return f"arn:aws:s3:::{self.stack.outputs['RunsBucket']}"
 
 
 def record_calls(session: boto3.Session) -> list[Call]:

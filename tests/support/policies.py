@@ -25,6 +25,14 @@ _S3_ACTIONS = {
     "ListObjectVersions": "ListBucketVersions",
 }
 
+# Granted, although no code calls it.
+_BY_LAMBDA = {
+    "logs:CreateLogStream": "Lambda writes what the function prints",
+    "logs:PutLogEvents": "Lambda writes what the function prints",
+    "xray:PutTraceSegments": "Lambda traces invocations",
+    "xray:PutTelemetryRecords": "Lambda traces invocations",
+}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -82,6 +90,12 @@ def actions(statements: Iterable[Statement]) -> set[str]:
     return {
         action for statement in statements if statement["Effect"] == "Allow" for action in _all(statement["Action"])
     }
+
+
+def check_grants(statements: list[Statement], asked: list[Request]) -> None:
+    """Check that a function may make these requests, and is granted no action that neither it nor Lambda uses."""
+    assert [request for request in asked if not allows(statements, request)] == []
+    assert actions(statements) - {request.action for request in asked} == _BY_LAMBDA.keys()
 
 
 def _applies(statement: Statement, request: Request) -> bool:
