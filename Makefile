@@ -36,11 +36,11 @@ lint: $(VENV)/dev.done ## Check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The scan makes no network calls, and fails if it cannot read the template.
+# The scan makes no network calls, and fails if it cannot read a template.
 scan: export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
 scan: export CKV_PARSE_ERROR_FAIL := true
-scan: $(VENV)/checkov.done ## Check the template for weaknesses
-	$(VENV)/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
+scan: $(VENV)/checkov.done ## Check the templates for weaknesses
+	$(VENV)/checkov/bin/checkov --file template.yaml examples/worker/template.yaml --framework cloudformation --skip-download --quiet --compact
 
 minimal: $(VENV)/unit.done ## Run the unit tests with only the packages that ship to Lambda and the group "unit"
 	$(VENV)/unit/bin/python -m pytest --quiet tests/unit

@@ -68,4 +68,5 @@ def take_event_source(queue_url: str, endpoint_url: str | None = None) -> EventS
 def read_environment(function: str, endpoint_url: str | None = None) -> dict[str, str]:
     """Return the environment variables of a function, AWS's own included."""
     configuration = connect("lambda", endpoint_url).get_function_configuration(FunctionName=function)
-    return CREDENTIALS | configuration["Environment"]["Variables"]
+    variables: dict[str, str] = configuration["Environment"]["Variables"]
+    return CREDENTIALS | variables

@@ -24,6 +24,7 @@ from tests.support.resolution import resolve, statements
 ROOT = EVENTS.parent
 DOCS = ROOT / "docs"
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.glob("*.md"))]
+PAGES += sorted(ROOT.glob("examples/*/README.md"))
 READ_BY_LIBRARIES = {"AWS_ENDPOINT_URL"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -198,8 +199,8 @@ def test_code_names_pages_and_headings_that_there_are() -> None:
 @each_page
 def test_files_and_tests_that_a_page_names_are_there(page: Any) -> None:
     text = page.read_text()
-    for path in re.findall(r"`((?:src|tests|local|events|docs|benchmarks|\.github)/[\w./-]*)`", text):
-        assert (ROOT / path).exists(), path
+    for path in re.findall(r"`((?:src|tests|local|events|docs|benchmarks|examples|\.github)/[\w./-]*)`", text):
+        assert (ROOT / path).exists() or (page.parent / path).exists(), path
     tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
     for name in re.findall(r"`(test_\w+|\w+_test|\w+_client)`", text):
         assert f"def {name}(" in tests, name

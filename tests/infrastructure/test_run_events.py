@@ -15,7 +15,7 @@ from local.stack import LocalStack
 from run_recorder import RunEvent, UnknownEventError
 from tests.support.documents import BAD, GOOD, INCOMPLETE
 from tests.support.events import Event, notification, s3_record, sqs_event
-from tests.support.pipes import TABLE_ARN, VALIDATOR, load_pipes, publish
+from tests.support.pipes import TABLE_ARN, VALIDATOR, EventStream, load_pipes
 from tests.support.resolution import resolve
 
 
@@ -27,7 +27,7 @@ def pipes() -> list[dict[str, Any]]:
 @pytest.fixture
 def published(stack: LocalStack) -> Callable[[], list[Event]]:
     """Read the stream from its beginning; return the events that its changes become, in their order."""
-    return functools.partial(publish, stack)
+    return lambda: EventStream(stack).read()
 
 
 def test_recorded_run_becomes_one_event(

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from moto.events.models import EventPattern
 
 from local.stack import LocalStack
-from local.template import TEMPLATE
+from local.template import REGION, TEMPLATE
 from run_recorder import Run, RunEvent
 from tests.support.events import Event
 from tests.support.resolution import resolve
@@ -28,16 +28,25 @@ def load_pipes() -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in resolve({}).values() if resource["Type"] == "AWS::Pipes::Pipe"]
 
 
-def publish(stack: LocalStack) -> list[Event]:
-    """Read the stream of a stack from its beginning; return the events that its changes become, in their order."""
-    # An ARN would send the client to an endpoint of the account, which moto does not know.
-    client = boto3.client("dynamodbstreams", config=Config(account_id_endpoint_mode="disabled"))
-    table = stack.dynamodb.describe_table(TableName=stack.outputs["RunsTable"])["Table"]
-    stream = {"StreamArn": table["LatestStreamArn"]}
-    (shard,) = client.describe_stream(**stream)["StreamDescription"]["Shards"]
-    iterator = client.get_shard_iterator(**stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
-    changes = client.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
-    return [event for change in changes for pipe in load_pipes() for event in _send(pipe, change)]
+class EventStream:
+    """The events that the changes in the table's stream become, in their order, from the beginning of the stream."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        # An ARN would send the client to an endpoint of the account, which moto does not know.
+        self._client = boto3.client(
+            "dynamodbstreams", region_name=REGION, config=Config(account_id_endpoint_mode="disabled")
+        )
+        table = stack.dynamodb.describe_table(TableName=stack.outputs["RunsTable"])["Table"]
+        stream = {"StreamArn": table["LatestStreamArn"]}
+        (shard,) = self._client.describe_stream(**stream)["StreamDescription"]["Shards"]
+        position = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        self._iterator = self._client.get_shard_iterator(**stream, **position)["ShardIterator"]
+
+    def read(self) -> list[Event]:
+        """Return the events of the changes since the previous call."""
+        page = self._client.get_records(ShardIterator=self._iterator)
+        self._iterator = page["NextShardIterator"]
+        return [event for change in page["Records"] for pipe in load_pipes() for event in _send(pipe, change)]
 
 
 def matches(pattern: str | None, message: Any) -> bool:
