@@ -19,11 +19,6 @@ from tests.support.pipes import TABLE_ARN, VALIDATOR, EventStream, load_pipes
 from tests.support.resolution import resolve
 
 
-@pytest.fixture(scope="module")
-def pipes() -> list[dict[str, Any]]:
-    return load_pipes()
-
-
 @pytest.fixture
 def published(stack: LocalStack) -> Callable[[], list[Event]]:
     """Read the stream from its beginning; return the events that its changes become, in their order."""
@@ -167,7 +162,8 @@ def test_event_of_an_unversioned_bucket_lacks_nothing(
     assert event["detail"]["upload"]["etag"] == uploaded["eTag"]
 
 
-def test_pipes_read_from_the_beginning_and_give_up_when_the_stream_does(pipes: list[dict[str, Any]]) -> None:
+def test_pipes_read_from_the_beginning_and_give_up_when_the_stream_does() -> None:
+    pipes = load_pipes()
     assert len(pipes) == 2  # readers of a shard, at most
     for pipe in pipes:
         assert pipe["Source"] == {"Fn::GetAtt": ["RunsTable", "StreamArn"]}

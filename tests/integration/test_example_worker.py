@@ -22,7 +22,7 @@ from local.poller import deliver
 from local.samples import OBJECTS
 from local.stack import LocalStack
 from local.template import REGION, TEMPLATE, translate
-from run_recorder import ModelConfig, RunEvent, VerdictState, __version__, upload_run
+from run_recorder import ModelConfig, RunEvent, VerdictState, __version__, upload_run, wait_for_verdict
 from tests.support.deployment import CreatedResources, enforce_tables, record_calls
 from tests.support.documents import BAD, good
 from tests.support.events import Event, sqs_event
@@ -41,18 +41,14 @@ class World:
     def __init__(self) -> None:
         self.recorder = LocalStack()
         self.bucket, self.table = self.recorder.outputs["RunsBucket"], self.recorder.outputs["RunsTable"]
-        self.template = translate(self.parameters, FOLDER / "template.yaml")
-        self.outputs = create_stack(STACK, self.template, self.parameters)
+        parameters = {"RunsTable": self.table, "OutputBucket": self.bucket}
+        self.template = translate(parameters, FOLDER / "template.yaml")
+        self.outputs = create_stack(STACK, self.template, parameters)
         self.queue = take_event_source(self.outputs["EventsQueue"])
         self.created = CreatedResources(STACK, self.template)
         self.sqs = connect("sqs")
         self.stream = EventStream(self.recorder)
         self.events: list[Event] = []
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The parameters of the worker's stack."""
-        return {"RunsTable": self.table, "OutputBucket": self.bucket}
 
     def record(self, run_id: str, *documents: bytes) -> list[Event]:
         """Upload documents of a run and record them, one after the other; return all events of the run."""
@@ -116,12 +112,10 @@ def number_of(event: Event) -> str:
 
 
 def test_upload_of_a_folder_ends_in_the_result_of_the_model(world: World) -> None:
-    options: dict[str, Any] = {"bucket": world.bucket, "table": world.table}
-    upload_run(OBJECTS / "runs/acme/run-0001", "acme", "run-0001", **options, wait=False)
+    names: dict[str, Any] = {"bucket": world.bucket, "table": world.table}
+    upload_run(OBJECTS / "runs/acme/run-0001", "acme", "run-0001", **names, wait=False)
     world.record_uploads()
-    verdict = upload_run(OBJECTS / "runs/acme/run-0001", "acme", "run-0001", **options, timeout=0).verdict
-    assert verdict
-    assert verdict.state is VerdictState.RECORDED
+    assert wait_for_verdict("acme", "run-0001", **names, timeout=0).state is VerdictState.RECORDED
     (event,) = world.record("run-0001")
     world.send(event)
     assert deliver(world.sqs, world.queue, worker.lambda_handler)
@@ -220,7 +214,7 @@ def test_event_that_crashes_is_repeated_and_gives_one_result(
 
 
 def interrupt(environment: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    """Perform an action, once, when the model runs: the worker has read the record and the result, and has not written."""
+    """Perform an action, once, when the model runs: after the worker's reads and before its write."""
     run_model = worker.run_model
 
     def run(config: ModelConfig) -> dict[str, Any]:
@@ -255,9 +249,7 @@ def test_event_that_a_newer_one_overtakes_does_not_replace_its_result(
     assert (newest["sequence_number"], newest["result"]["model"]["name"]) == (number_of(third), models[2])
 
 
-def test_event_during_which_an_older_one_is_handled_is_redelivered(
-    world: World, environment: pytest.MonkeyPatch
-) -> None:
+def test_event_that_an_older_one_interrupts_is_redelivered(world: World, environment: pytest.MonkeyPatch) -> None:
     first, second = world.record("interrupted", good("a"), good("b"))
     interrupt(environment, lambda: worker.connect().handle(RunEvent.parse(first)))
     assert handle(second) == ["0"]

@@ -31,7 +31,8 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     for message in event["Records"]:
         fields = {"message_id": message["messageId"]}
         try:
-            logger.info("Message handled", extra=fields | worker.handle(RunEvent.parse(message)))
+            outcome = worker.handle(RunEvent.parse(message))
+            logger.info("Message handled", extra=fields | outcome)
         except Exception:  # whatever is wrong with a message, the others of its batch are handled
             logger.exception("Message failed", extra=fields)
             failures.append({"itemIdentifier": message["messageId"]})
