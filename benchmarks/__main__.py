@@ -59,7 +59,7 @@ def _measure(bench: Bench, rounds: int) -> list[Row]:
         rows += _batch(bench, url)
     rows += measure_uploads(rounds)
     size = bench.size()
-    rows.append(Row("package", "MB", size["ours"], "limit", 20, 1))
+    rows.append(Row("package", "MB", size["ours"], "limit", 10, 1))
     rows.append(Row("package", "MB", size["ours"], "default build", size["default"]))
     return rows
 
@@ -69,8 +69,8 @@ def _start(bench: Bench, url: str) -> list[Row]:
     for phase, figures in bench.start(url).items():
         what = {"ready": "start, until ready", "first": "start, through the first event"}[phase]
         rows += [
-            Row(what, "ms", figures["ours"], "default build", figures["default"], 0.60),
-            Row(what, "ms", figures["ours"], "floor", figures["floor"], 1.15),
+            Row(what, "ms", figures["ours"], "default build", figures["default"], 0.36),
+            Row(what, "ms", figures["ours"], "floor", figures["floor"], 0.88),
             Row(what, "ms", figures["ours"], "tutorial", figures["tutorial"]),
         ]
     return rows

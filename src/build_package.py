@@ -1,34 +1,37 @@
 """Make the package that Lambda unpacks to ``/var/task``; src/Makefile runs it.
 
-Of our own modules it holds those that the entry points import, directly or not, and no other: not the command line,
-which needs packages that Lambda does not get.
+Of our own modules and of Powertools' it holds those that the entry points import, directly or not, and no other: not
+the command line, which needs packages that Lambda does not get. Of the data of boto3 and botocore it holds what the
+calls of these modules need.
 
 What a cold start would spend most of its time on is done here. ``/var/task`` is read-only, so
-that what has no bytecode is compiled anew at every start. And botocore reads the endpoints
-of every service, of which it ships some four hundred, for any client that it makes.
+that what has no bytecode is compiled anew at every start. And for any client that it makes, botocore reads the
+endpoints of every service, of which it ships some four hundred, and the description of every operation of its service.
 
 The same source gives the same package on any machine.
 """
 
 import ast
 import compileall
-import json
 import py_compile
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from service_models import find_called, keep_called
+
 SOURCE = Path(__file__).resolve().parent
 ENTRY_POINT = "handler.app"
-SERVICES = ("dynamodb", "s3", "sqs")
-"""What the function calls, by botocore's names. The credentials come with its environment."""
+POWERTOOLS = "aws_lambda_powertools"
+# Imported by what Logger and Metrics import, but only to serialize models of pydantic, which Lambda does not get.
+UNREACHABLE = f"{POWERTOOLS}.event_handler."
 
 
 def main(target: Path) -> None:
     """Make the package in an empty folder."""
     install(target)
-    keep_services(target / "botocore" / "data")
+    drop_unused(target)
     compile_modules(target)
     set_modes(target)
 
@@ -55,27 +58,34 @@ def copy_modules(target: Path, source: Path = SOURCE) -> None:
             shutil.copy(path, copy)
 
 
-def find_imported(source: Path, entry_point: str) -> set[Path]:
-    """Return the files of a module, of its packages and of all that they import from ``source``, directly or not."""
+def find_imported(source: Path, entry_point: str, unreachable: tuple[str, ...] = ()) -> set[Path]:
+    """Return the files of a module, of its packages and of all that they import from ``source``, directly or not.
+
+    Modules whose names begin with one of ``unreachable`` are left out.
+    """
     found: set[Path] = set()
     names = [entry_point]
     while names:
-        package, _, module = names.pop().rpartition(".")
-        path = source.joinpath(*package.split("."), module)
+        name = names.pop()
+        if name.startswith(unreachable):
+            continue
+        path = source.joinpath(*name.split("."))
+        package = name if path.is_dir() else name.rpartition(".")[0]
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if path.is_file() and path not in found:
             found.add(path)
-            imports = _Imports()
+            imports = _Imports(package)
             imports.visit(ast.parse(path.read_bytes()))
-            names += [package, *imports.names]
+            names += [name.rpartition(".")[0], *imports.names]
     return found
 
 
 class _Imports(ast.NodeVisitor):
-    """What a module imports, by name; of ``from a import b`` both ``a`` and ``a.b``, whether it is a module or not."""
+    """What a module of a package imports, by name; of ``from a import b`` both ``a`` and ``a.b``, module or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, package: str) -> None:
         self.names: list[str] = []
+        self._package = package.split(".")
 
     def visit_If(self, node: ast.If) -> None:
         """Leave out what is imported for type checkers only."""
@@ -86,27 +96,34 @@ class _Imports(ast.NodeVisitor):
         self.names += [alias.name for alias in node.names]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self.names += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        parents = self._package[: len(self._package) - node.level + 1] if node.level else []
+        module = ".".join([*parents, *([node.module] if node.module else [])])
+        self.names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
 
 
-def keep_services(data: Path) -> None:
-    """Keep the models and endpoints of the services that are called, in every version, and no other.
+def drop_unused(target: Path) -> None:
+    """Drop the parts of the dependencies that the function cannot reach."""
+    used = find_imported(target, ENTRY_POINT, (UNREACHABLE,))
+    for module in (target / POWERTOOLS).rglob("*.py"):
+        if module not in used:
+            module.unlink()
+    remove_folders_without_modules(target / POWERTOOLS)
+    shutil.rmtree(target / "boto3" / "data")  # for boto3.resource, which the function does not use
+    keep_called(target / "botocore" / "data", find_operations(target / "botocore"))
 
-    A service that ``endpoints.json`` does not name has the endpoints that its partition
-    gives to any service, as botocore handles services that are newer than itself.
-    """
-    for service in SERVICES:
-        if not any((data / service).glob("*/service-2.json*")):
-            raise SystemExit(f"botocore has no model of {service} in {data}")
-    for folder in data.iterdir():
-        if folder.is_dir() and folder.name not in SERVICES:
-            shutil.rmtree(folder)
-    file = data / "endpoints.json"
-    endpoints = json.loads(file.read_bytes())
-    for partition in endpoints["partitions"]:
-        services = partition["services"]
-        partition["services"] = {name: services[name] for name in SERVICES if name in services}
-    file.write_text(json.dumps(endpoints))
+
+def find_operations(botocore: Path) -> dict[str, set[str]]:
+    """Return the operations of each service that the function calls, or botocore for it."""
+    return find_called(botocore / "data", find_imported(SOURCE, ENTRY_POINT), botocore.glob("*.py"))
+
+
+def remove_folders_without_modules(folder: Path) -> None:
+    """Remove the folders that hold no module, with what else they hold."""
+    for child in [path for path in folder.iterdir() if path.is_dir()]:
+        if next(child.rglob("*.py"), None):
+            remove_folders_without_modules(child)
+        else:
+            shutil.rmtree(child)
 
 
 def compile_modules(target: Path) -> None:

@@ -151,5 +151,7 @@ if is_lambda():
     # The init phase has more CPU than an invocation, and a wrong configuration must fail before an
     # event is handled.
     _connect(snapshot()).log_start(__version__)
-    # The objects of the start live as long as the process: the garbage collector need not look at them.
+    # The objects of the start live as long as the process: the garbage collector, which `handler` stopped, need not
+    # look at them.
     gc.freeze()
+    gc.enable()

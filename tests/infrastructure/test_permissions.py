@@ -4,16 +4,20 @@ Two checks are necessary. moto evaluates real requests, but ignores conditions. 
 depends on `Call.asks` for the permissions that a call needs.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import enable_iam_authentication
 
+from build_package import find_operations
 from handler.app import backfill_handler, lambda_handler
 from local.stack import LocalStack
 from local.template import REGION
@@ -37,6 +41,10 @@ MODES = {
 FUNCTION_ROLES = ("RecorderRole", "BackfillRole")
 QUEUES = ("UploadsQueue", "DeadLetterQueue", "UndeliveredEventsQueue")
 SERVICES = ("lambda", "batchoperations.s3", "pipes", "s3", "events", "sns")
+
+
+BY_POLLER = {"GetQueueAttributes", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"}
+"""Operations that Lambda calls in the name of the role."""
 
 
 @pytest.fixture(scope="module", params=list(MODES.values()), ids=list(MODES))
@@ -76,8 +84,17 @@ def run_as(deployment: Deployment, environment: pytest.MonkeyPatch) -> Callable[
     return run
 
 
+@functools.cache
+def packaged_operations() -> set[tuple[str, str]]:
+    """Return the operations that the function finds in its package."""
+    called = find_operations(Path(botocore.__file__).parent)
+    return {(service, operation) for service, operations in called.items() for operation in operations}
+
+
 def judge(deployment: Deployment, role: str, calls: list[Call]) -> None:
-    """Check that the calls are allowed, and that each granted action is used by a call or by Lambda."""
+    """Check that the calls are allowed and in the package, and that the role is granted no more."""
+    by_code = {(call.service, call.operation) for call in calls if call.operation not in BY_POLLER}
+    assert by_code <= packaged_operations()
     asked = [request for call in calls for request in call.asks()]
     if "ExistingRunsBucketKeyArn" in deployment.parameters:
         asked.append(Request("kms:Decrypt", KEY_ARN))  # S3 decrypts in the reader's name

@@ -19,8 +19,9 @@ from local.sam import ARCHITECTURE, ROOT, SAM, find_python, run_sam
 from local.samples import EVENTS, SAMPLES, expected_answer
 from local.stack import TABLE
 from local.template import REGION
-from tests.support import endpoints
+from tests.support import endpoints, operations
 from tests.support.emulator import Emulator
+from tests.support.events import notification, s3_record
 from tests.support.serving import VARIABLES, serving, shell_environment
 
 UNCHECKED_HASH = b"\1\0\0\0"  # PEP 552
@@ -136,7 +137,9 @@ def test_package_holds_what_is_imported_when_it_runs(tmp_path: Path) -> None:
         "handler/unused.py": "",
         "run_recorder/__init__.py": "",
         "run_recorder/reader.py": "def read():\n    from run_recorder import later",
-        "run_recorder/later.py": "import handler.app",
+        "run_recorder/later.py": "import handler.app\nfrom .deeper import value",
+        "run_recorder/deeper/__init__.py": "from ..distant import value",
+        "run_recorder/distant.py": "",
         "run_recorder/types.py": "",
         "run_recorder/types.schema.json": "{}",
         "run_recorder/values.py": "",
@@ -160,12 +163,64 @@ def test_every_module_has_bytecode_that_lambda_takes_as_it_is(package: Path) -> 
 
 
 def test_package_is_small(package: Path) -> None:
-    assert sum(path.stat().st_size for path in package.rglob("*") if path.is_file()) < 20_000_000
+    assert sum(path.stat().st_size for path in package.rglob("*") if path.is_file()) < 10_000_000
     assert {path.name for path in (package / "botocore" / "data").iterdir() if path.is_dir()} == {
         "s3",
         "dynamodb",
         "sqs",
     }
+
+
+def test_package_holds_the_operations_that_its_modules_and_botocore_call(package: Path) -> None:
+    data = package / "botocore" / "data"
+    function = {"s3": {"GetObject", "HeadObject", "ListObjectsV2", "ListObjectVersions"}}
+    function |= {"dynamodb": {"GetItem", "UpdateItem"}, "sqs": {"SendMessage"}}
+    commands = {"s3": {"ListBuckets"}, "dynamodb": {"Query", "Scan"}, "sqs": set[str]()}
+    # For a bucket in another region, a directory bucket, and the discovery of endpoints.
+    botocore = {"s3": {"HeadBucket", "CreateSession"}, "dynamodb": {"DescribeEndpoints"}, "sqs": set[str]()}
+    for service in function:
+        expected = function[service] | commands[service] | botocore[service]
+        assert operations.find_operations(data, service) == expected
+
+
+def test_package_makes_requests_and_parses_responses_and_errors_as_a_complete_botocore_does(package: Path) -> None:
+    complete = sysconfig.get_path("purelib")
+    printed, expected = (
+        subprocess.run(  # noqa: S603
+            [PYTHON, operations.__file__, package / "botocore" / "data"],
+            env={"PYTHONPATH": str(folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for folder in (package, complete)
+    )
+    assert len(expected) > 100
+    assert printed == expected
+
+
+def test_every_module_of_the_function_and_of_powertools_can_be_imported(package: Path) -> None:
+    program = (
+        "import importlib, pathlib\n"
+        "for folder in ('handler', 'run_recorder', 'aws_lambda_powertools'):\n"
+        "    for path in sorted(pathlib.Path(folder).rglob('*.py')):\n"
+        "        importlib.import_module('.'.join(path.with_suffix('').parts).removesuffix('.__init__'))"
+    )
+    subprocess.run([PYTHON, "-c", program], cwd=package, check=True)  # noqa: S603
+
+
+def test_package_lacks_only_modules_of_powertools_that_nothing_imports_or_that_need_pydantic(package: Path) -> None:
+    powertools = package / "aws_lambda_powertools"
+    importers = [path.name for path in powertools.rglob("*.py") if "import" in _lines_with("event_handler", path)]
+    assert importers == ["functions.py"]
+    program = "import sys; sys.modules['pydantic'] = None; import aws_lambda_powertools.event_handler.openapi.compat"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+    assert "ModuleNotFoundError: import of pydantic halted" in done.stderr
+    assert "pydantic" not in (ROOT / "requirements.txt").read_text()
+
+
+def _lines_with(text: str, path: Path) -> str:
+    return "\n".join(line for line in path.read_text().splitlines() if text in line)
 
 
 def test_same_source_gives_the_same_zip(build: Path, tmp_path: Path) -> None:
@@ -225,6 +280,17 @@ def test_packaged_function_gives_the_expected_answer(emulators: dict[str, Emulat
     answer = emulators[choose_handler(json.loads(event)).__name__].invoke(event)
     expected = json.loads(expected_answer(sample).read_text())
     assert {name: answer.get(name) for name in expected} == expected
+
+
+def test_packaged_function_looks_for_an_older_version(emulators: dict[str, Emulator], url: str) -> None:
+    """The only request of the function that no sample event needs."""
+    bucket, key = VARIABLES["RUNS_BUCKET"], "runs/acme/older/metadata.json"
+    s3 = boto3.client("s3", endpoint_url=url)
+    first, _ = (s3.put_object(Bucket=bucket, Key=key, Body=b"{}")["VersionId"] for _ in range(2))
+    for version_id, outcome in ((first, "stale"), ("gone", "ignored")):
+        event = notification(s3_record(key, bucket, versionId=version_id))
+        (answer,) = emulators["lambda_handler"].invoke(json.dumps(event).encode())["outcomes"]
+        assert answer["outcome"] == outcome
 
 
 def test_packaged_function_refuses_to_start_misconfigured(package: Path, runtime_client: Path) -> None:

@@ -1,6 +1,7 @@
 """The entry point: answers, logs and metrics, over mocked clients."""
 
 import concurrent.futures
+import gc
 import importlib
 import json
 import threading
@@ -16,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
+import handler
 from handler import app
 from handler.app import backfill_handler, lambda_handler
 from handler.dispatcher import WORKERS
@@ -582,6 +584,16 @@ def test_start_in_lambda_is_logged_with_the_version(
     importlib.reload(app)
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line).items() >= {"level": "INFO", "message": "Function started", "version": __version__}.items()
+
+
+def test_garbage_collector_runs_again_once_the_function_has_started_in_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.reload(handler)
+    assert gc.isenabled()
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    importlib.reload(handler)
+    assert not gc.isenabled()
+    importlib.reload(app)
+    assert gc.isenabled()
 
 
 def test_calls_to_aws_name_the_version(make_client: MagicMock) -> None:
