@@ -6,7 +6,8 @@ shapes of their input and output, and to all errors of the service, so that ever
 
 The called operations are found in the code: an operation is called if the name of its method, or of a waiter that
 calls it, is an attribute or a string anywhere in the sources. A name that is used for another purpose keeps an
-operation too many, never one too few.
+operation too many. A name that the code composes at run time is not found, and then
+tests/infrastructure/test_permissions.py fails.
 """
 
 import ast
