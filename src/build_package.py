@@ -43,6 +43,9 @@ def install(target: Path) -> None:
     pip += ["--requirement", str(SOURCE.parent / "requirements.txt")]
     subprocess.run(pip, check=True)  # noqa: S603
     shutil.rmtree(target / "bin", ignore_errors=True)
+    # pip's lists of files contain hashes of the scripts in bin, which name the path of this Python.
+    for record in target.glob("*.dist-info/RECORD"):
+        record.unlink()
     copy_modules(target)
 
 

@@ -109,6 +109,12 @@ def test_package_holds_the_function_and_nothing_of_the_tests(package: Path) -> N
     assert {path.name for path in package.iterdir()}.isdisjoint({"tests", "local", "events", "moto", "pytest", "bin"})
 
 
+def test_package_does_not_depend_on_the_path_of_its_python(package: Path) -> None:
+    """As pip's lists of files do, with the hashes of scripts that begin with this path."""
+    assert [*package.glob("*.dist-info/METADATA")]
+    assert [*package.glob("*.dist-info/RECORD")] == []
+
+
 def test_package_holds_exactly_the_modules_that_the_function_loads(package: Path) -> None:
     program = (
         "import sys, handler.app\n"
