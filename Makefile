@@ -31,10 +31,13 @@ test: ## Check everything
 	@$(MAKE) --no-print-directory --jobs 2 lint scan minimal
 	@$(MAKE) --no-print-directory unit integration
 
-lint: $(VENV)/dev.done ## Check style and types
+lint: $(VENV)/dev.done ## Check style, types and workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 # The scan makes no network calls, and fails if it cannot read a template.
 scan: export CKV_SKIP_PACKAGE_UPDATE_CHECK := true
