@@ -9,7 +9,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve containers pictures test lint scan minimal unit integration soak fuzz bench lock clean
+.PHONY: help run serve containers pictures test lint scan minimal unit integration soak fuzz bench dist lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -58,9 +58,9 @@ unit: $(VENV)/dev.done ## Test each module alone with boto3 mocked, and check th
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, integration cli infrastructure properties)
 
-soak: $(VENV)/dev.done ## Test more schedules, histories, runs and inputs, for longer than `make test`
+soak: $(VENV)/dev.done $(VENV)/dist.done ## Test more schedules, histories, runs and inputs, for longer than `make test`
 	$(BIN)/pytest --numprocesses auto --dist load -m "slow or not slow" --hypothesis-profile=soak \
-		tests/properties tests/integration/test_backfill.py
+		tests/properties tests/integration/test_backfill.py tests/integration/test_release.py
 
 fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Search for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events
@@ -74,6 +74,9 @@ fuzz-%:
 bench: $(VENV)/local.done $(VENV)/sam.done ## Measure the function, compared with bare calls and a tutorial: JSON=file saves the results
 	@$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON))
 
+dist: $(VENV)/dist.done ## Make the files of a release in dist/
+	@$(BIN)/python -m release
+
 lock: $(VENV)/lock.done ## Pin the newest versions that pyproject.toml allows, with their hashes
 	$(COMPILE) --group lambda --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group local --constraint requirements.txt --output-file requirements/local.txt
@@ -81,13 +84,14 @@ lock: $(VENV)/lock.done ## Pin the newest versions that pyproject.toml allows, w
 	$(COMPILE) pyproject.toml --constraint requirements/local.txt --output-file requirements/run-recorder.txt
 	$(COMPILE) --group unit --constraint requirements/dev.txt --output-file requirements/unit.txt
 	$(COMPILE) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) --group dist --constraint requirements/dev.txt --output-file requirements/dist.txt
 	$(COMPILE) --group bench --constraint requirements.txt --output-file requirements/bench.txt
 	for group in runtime sam checkov fuzz lock; do \
 		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; \
 	done
 
 clean: ## Remove the files that the other targets created
-	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .aws-sam dist .coverage .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
