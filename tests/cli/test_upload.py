@@ -303,8 +303,9 @@ def test_names_of_files_cannot_control_the_terminal(bench: UploadBench) -> None:
 
 
 @pytest.fixture
-def terminal(mocker: MockerFixture) -> Callable[[], str]:
+def terminal(mocker: MockerFixture, environment: pytest.MonkeyPatch) -> Callable[[], str]:
     """Make standard error a terminal of 60 columns; return what was drawn on it."""
+    environment.setenv("TERM", "xterm")
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=60)
     mocker.patch("run_recorder.cli.progress_screen.Console", return_value=console)

@@ -7,6 +7,7 @@ from run_recorder.cli.backfill import backfill
 from run_recorder.cli.dead_letters import dead_letters
 from run_recorder.cli.list_runs import list_runs
 from run_recorder.cli.notifications import notifications
+from run_recorder.cli.output import escape_missing_characters
 from run_recorder.cli.reconcile import reconcile
 from run_recorder.cli.show import show
 from run_recorder.cli.status import status
@@ -16,6 +17,7 @@ from run_recorder.cli.wait import wait
 
 main = click.Group(
     "run-recorder",
+    callback=escape_missing_characters,
     help="Upload, check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
     commands=[validate, upload, wait, status, show, list_runs, reconcile, dead_letters, backfill, notifications],
 )

@@ -1,5 +1,9 @@
 """The standard output of the commands."""
 
+import codecs
+import io
+import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +17,23 @@ from run_recorder.errors import FieldError
 from run_recorder.json_document import encode
 
 _LONG = 10_000
+
+
+def escape_missing_characters() -> None:
+    """Print each character that the encoding of a console lacks as JSON escapes it: ``\\u6e2c``.
+
+    Otherwise the command would end with an error. JSON stays JSON, with the same value.
+    """
+    codecs.register_error("json", _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="json")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end]).strip('"'), error.end
 
 
 def echo_json(value: JSON) -> None:

@@ -1,4 +1,4 @@
-"""The progress of an upload on standard error: a bar on a terminal, else a line for each file."""
+"""The progress of an upload on standard error: a bar on a terminal that can draw it, else a line for each file."""
 
 from types import TracebackType
 from typing import Self
@@ -26,7 +26,8 @@ class ProgressScreen:
     """Shows progress from when it is entered until it is left."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = console = Console(stderr=True)
+        self._draws = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
         self._bars = Bars(*self._columns(), console=self._console, transient=True)
         self._status = self._console.status("waiting for the verdict")
         self._tasks: dict[Step, TaskID] = {}
@@ -45,7 +46,7 @@ class ProgressScreen:
 
     def show(self, progress: Progress) -> None:
         """Show how far a step is."""
-        if not self._console.is_terminal:
+        if not self._draws:
             if progress.step is Step.UPLOADING and progress.path is not None:
                 click.echo(f"uploaded {printable(progress.path)}", err=True)
         elif progress.step is Step.WAITING:
