@@ -30,7 +30,8 @@ print(json.dumps([run_recorder.__file__, config, s3.client.meta.region_name]))
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command without the variables of this process, such as PYTHONPATH."""
-    environment = {"PATH": os.environ["PATH"], "NO_COLOR": "1"}
+    environment = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}  # Windows' own
+    environment["NO_COLOR"] = "1"
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
 
 
@@ -58,9 +59,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the commands in an environment that holds the wheel and what it depends on."""
-    scripts = tmp_path_factory.mktemp("environment") / "bin"
+    scripts = tmp_path_factory.mktemp("environment") / ("Scripts" if sys.platform == "win32" else "bin")
     python("-m", "venv", "--without-pip", scripts.parent)
-    install = ("-m", "pip", "--python", scripts / "python", "install", "--quiet", "--no-compile")
+    install = ("-m", "pip", "--python", scripts.parent, "install", "--quiet", "--no-compile")
     python(*install, "--require-hashes", "--requirement", ROOT / "requirements" / "run-recorder.txt")
     python(*install, "--no-deps", wheel)
     return scripts
@@ -91,7 +92,7 @@ def test_command_runs_as_a_script_and_as_a_module(scripts: Path, tmp_path: Path)
         assert (done.stdout, done.stderr) == (f"run-recorder, version {__version__}\n", "")
 
 
-@pytest.mark.parametrize(("document", "exit_code"), [({"name": "Plate 7"}, 0), ({"name": 7}, 1)])
+@pytest.mark.parametrize(("document", "exit_code"), [({"model": {"name": "m", "version": "1"}}, 0), ({"name": 7}, 1)])
 def test_command_validates_documents(
     scripts: Path, tmp_path: Path, document: dict[str, object], exit_code: int
 ) -> None:

@@ -2,7 +2,10 @@
 
 import os
 import socket
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+from typing import cast
 
 import pytest
 
@@ -33,6 +36,29 @@ def test_files_of_all_levels_belong_to_the_run_without_its_document(tmp_path: Pa
     ]
     assert [file.source for file in folder.files] == [tmp_path / file.path for file in folder.files]
     assert (folder.errors, folder.warnings, folder.hidden) == ([], [], 0)
+
+
+class WindowsPath(PureWindowsPath):
+    """A path as Windows writes it, of a file below ``folder`` on this system."""
+
+    folder: Path
+
+    def stat(self) -> os.stat_result:  # noqa: D102 - as `Path`
+        return self.folder.joinpath(*self.parts[1:]).stat()
+
+    def iterdir(self) -> Iterator["WindowsPath"]:  # noqa: D102
+        return (self / path.name for path in self.folder.joinpath(*self.parts[1:]).iterdir())
+
+
+def test_paths_in_the_document_have_slashes_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "run/a.csv", "run/raw/plate 1/b.bin", "run/.hidden/c")
+    monkeypatch.setattr(WindowsPath, "folder", tmp_path, raising=False)
+    folder = read_folder(cast("Path", WindowsPath(r"D:\run")), [".hidden/c"])
+    assert [(file.path, str(file.source)) for file in folder.files] == [
+        (".hidden/c", r"D:\run\.hidden\c"),
+        ("a.csv", r"D:\run\a.csv"),
+        ("raw/plate 1/b.bin", r"D:\run\raw\plate 1\b.bin"),
+    ]
 
 
 def test_hidden_files_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -78,15 +104,18 @@ def test_links_without_an_end_are_errors(tmp_path: Path) -> None:
     (tmp_path / "a/loop").symlink_to(tmp_path)
     (tmp_path / "a/self").symlink_to(tmp_path / "a")
     (tmp_path / "nothing").symlink_to(tmp_path / "none")
+    with pytest.raises(OSError) as missing:  # noqa: PT011 - its text depends on the system
+        (tmp_path / "nothing").stat()
     folder = read_folder(tmp_path)
     assert [file.path for file in folder.files] == ["a/b"]
     assert {error.path: error.message for error in folder.errors} == {
         "a/loop": "a link to a folder that contains it: remove it",
         "a/self": "a link to a folder that contains it: remove it",
-        "nothing": "cannot be read: No such file or directory",
+        "nothing": f"cannot be read: {missing.value.strerror}",
     }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_what_is_neither_a_file_nor_a_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket has 107 bytes at most
     with socket.socket(socket.AF_UNIX) as opened:
@@ -95,7 +124,7 @@ def test_what_is_neither_a_file_nor_a_folder_is_an_error(tmp_path: Path, monkeyp
     assert (error.path, error.message) == ("socket", "neither a file nor a folder: remove it")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="Windows and root read every folder")
 def test_folder_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0)
     (error,) = read_folder(tmp_path).errors

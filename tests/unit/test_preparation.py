@@ -157,7 +157,7 @@ def test_document_that_is_no_file_is_refused(bench: FolderBench) -> None:
 
 def test_folder_with_an_error_is_refused(bench: FolderBench) -> None:
     (bench.folder / "a").symlink_to("none")
-    assert bench.refusal() == {"a": "cannot be read: No such file or directory"}
+    assert bench.refusal().keys() == {"a"}
 
 
 def test_rules_of_the_deployment_are_applied(bench: FolderBench) -> None:
