@@ -20,6 +20,16 @@ from dataclasses import dataclass
 _MAX_TEXT_BYTES = 200
 # A response to HEAD has no body: the status is its only code.
 _DENIED_CODES = frozenset({"403", "AccessDenied", "AccessDeniedException"})
+_UNEXPLAINED_CODES = frozenset({"400", "403"})
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_CODES_OF_ONE_OBJECT = _DENIED_CODES | {
+    "InvalidObjectState",  # archived
+    "InvalidRequest",  # encrypted with a key that the request has to bring
+    "KMS.DisabledException",
+    "KMS.InvalidKeyUsageException",
+    "KMS.KMSInvalidStateException",
+    "KMS.NotFoundException",
+}
 _FILE_PATH = re.compile(r"/files/[0-9]+/(path|size)")
 
 
@@ -116,8 +126,30 @@ class AWSCallError(UploadFailedError):
     @property
     def is_denied(self) -> bool:
         """Whether the caller lacks a permission."""
-        response = getattr(self.__cause__, "response", {})
-        return response.get("Error", {}).get("Code") in _DENIED_CODES
+        return self._code in _DENIED_CODES
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether the answer is the bare status of a HEAD request: the object is refused, or the credentials are."""
+        return self._operation == "HeadObject" and self._code in _UNEXPLAINED_CODES
+
+    @property
+    def is_of_one_object(self) -> bool:
+        """Whether S3 refused to return one object, and may return others.
+
+        Every other error, such as credentials that expired, a missing table or a connection that breaks, is taken for
+        one of all calls.
+        """
+        return self._operation in ("GetObject", "HeadObject") and self._code in _CODES_OF_ONE_OBJECT
+
+    @property
+    def _code(self) -> str:
+        """The code of AWS's answer; empty if AWS did not answer."""
+        return str(getattr(self.__cause__, "response", {}).get("Error", {}).get("Code", ""))
+
+    @property
+    def _operation(self) -> str:
+        return str(getattr(self.__cause__, "operation_name", ""))
 
 
 class ContentionError(UploadFailedError):

@@ -8,10 +8,13 @@ from run_recorder.domain import Metadata, ObjectEvent, Outcome, Run
 from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
 from run_recorder.large_document_gate import LargeDocumentGate
+from run_recorder.last_accepted import Search, Verdicts
 from run_recorder.ordered_writes import WriteResult, record_in_order
+from run_recorder.record_state import RecordState
 from run_recorder.replay import Replay, ReplaySwap
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
+from run_recorder.s3_objects import StoredObject
 from run_recorder.uploads import Uploads
 from run_recorder.verdict import GONE, Evaluation, RecordUpdate, Result
 from run_recorder.waiting import Look
@@ -61,6 +64,23 @@ class Recorder:
         """
         event = ObjectEvent(self._runs_bucket, f"{run.prefix}metadata.json", run, created=True)
         return ReplaySwap(self._table, self._uploads, self._evaluator, self._write_gate, event, run).replay()
+
+    def find_last_accepted(self, run: Run, key: str, state: RecordState, current: StoredObject) -> Search | None:
+        """Search the upload whose config a record should have, as `handle` does without a sequencer, and write nothing.
+
+        Args:
+            run: the run.
+            key: key of its metadata.json.
+            state: its record, which shows ``current`` and does not accept it.
+            current: the current upload; its body is not needed.
+
+        Returns:
+            The result, as `Verdicts.find_last_accepted` states it.
+
+        Raises:
+            AWSCallError: S3 refused or did not answer.
+        """
+        return Verdicts(self._evaluator, self._uploads, run, key).find_last_accepted(current, state.source)
 
     def _record_in_order(self, event: ObjectEvent, run: Run, sequencer: str, swap: CompareAndSwap) -> Result:
         """Record the upload of a sequenced event by one read and one write, or else by compare and swap."""

@@ -12,7 +12,7 @@ from pytest_mock import MockerFixture
 
 from local.show import plain
 from local.stack import LocalStack
-from run_recorder.cli.comparison import Comparison
+from run_recorder.cli.inspection import Inspection
 from run_recorder.cli.records import Records
 from run_recorder.cli.run_locations import find_run_locations
 from run_recorder.concurrency import WORKERS, map_in_order
@@ -129,8 +129,8 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     assert states(document) == expected
     assert len(document["findings"]) == len(expected)
     assert document["counts"] == {
-        "current": 2, "unsettled": 1, "lacks-files": 1, "missing": 2, "outdated": 2, "orphaned": 2, "unrecordable": 3,
-        "incomplete": 2,
+        "current": 2, "unsettled": 1, "lacks-files": 1, "lacks-config": 0, "missing": 2, "outdated": 2, "orphaned": 2,
+        "unrecordable": 3, "unreadable": 0, "incomplete": 2,
     }  # fmt: skip
     assert (document["finished"], document["repaired"]) == (True, 0)
 
@@ -139,8 +139,8 @@ def test_each_difference_is_reported_once(one_of_each: Callable[[str], dict[str,
     *lines, summary, _ = result.stdout.splitlines()
     assert sorted(line.split(maxsplit=1)[0] for line in lines) == sorted(expected.values())
     assert summary == (
-        "15 compared: 2 current, 1 unsettled, 1 lacks-files, 2 missing, 2 outdated, 2 orphaned, 3 unrecordable, "
-        "2 incomplete; 0 repaired"
+        "15 compared: 2 current, 1 unsettled, 1 lacks-files, 0 lacks-config, 2 missing, 2 outdated, 2 orphaned, "
+        "3 unrecordable, 0 unreadable, 2 incomplete; 0 repaired"
     )
     assert result.stderr == ""
 
@@ -184,7 +184,7 @@ def test_run_that_was_left_pending_is_settled_by_a_repair(
     assert states(report("pending")) == {key: "unsettled"}
     delete(shared_stack, "runs/pending/run/data.csv")
 
-    for module in ("run_recorder.cli.comparison", "run_recorder.waiting"):
+    for module in ("run_recorder.cli.inspection", "run_recorder.waiting"):
         clock = mocker.patch(f"{module}.datetime", autospec=True)
         clock.now.return_value = datetime.now(UTC) + timedelta(hours=25, minutes=1)
     assert reconcile("pending").exit_code == 1
@@ -266,6 +266,17 @@ def test_organisations_are_found_on_both_sides(shared_stack: LocalStack, write_r
     assert expected.items() <= found.items()
 
 
+def test_only_the_organisations_that_are_named_are_compared(shared_stack: LocalStack) -> None:
+    expected = [f"runs/named-{letter}/r/metadata.json" for letter in "abd"]
+    for letter in "dcba":
+        shared_stack.upload(f"runs/named-{letter}/r/metadata.json", b"{}")
+    named = ["named-d", "named-a", "named-b", "named-a"]
+    assert [finding["key"] for finding in report(*named)["findings"]] == expected
+    rest = report(*named, "--start-after", "named-a/r")
+    assert [finding["key"] for finding in rest["findings"]] == expected[1:]
+    assert reconcile("named-a", "named/b").exit_code == 2
+
+
 def test_quick_takes_a_run_on_both_sides_as_current(one_of_each: Callable[[str], dict[str, str]]) -> None:
     expected = one_of_each("quick")
     document = report("quick", "--quick")
@@ -299,7 +310,7 @@ def test_cost_depends_on_runs_and_not_on_their_files(
 def keys(stack: LocalStack, organisation: str, after: str | None = None) -> Iterator[str]:
     records = Records(RunTable(stack.outputs["RunsTable"], stack.dynamodb))
     start = Run(organisation, after) if after is not None else None
-    for location in find_run_locations(stack.outputs["RunsBucket"], S3(stack.s3), records, organisation, start):
+    for location in find_run_locations(stack.outputs["RunsBucket"], S3(stack.s3), records, [organisation], start):
         sides = "both" if location.listed and location.record else "bucket" if location.listed else "table"
         yield f"{location.key.split('/')[2]} {sides}"
 
@@ -332,14 +343,14 @@ def test_comparison_continues_where_it_was_interrupted(
     expected = one_of_each("interrupted") | one_of_each("interrupted-2")
     whole = {key: state for key, state in states(report()).items() if key in expected}
     assert whole == expected
-    inspect = Comparison.inspect
+    inspect = Inspection.inspect
 
-    def press_ctrl_c(self: Comparison, location: Any) -> Any:
+    def press_ctrl_c(self: Inspection, location: Any) -> Any:
         if location.key == "runs/interrupted/missing/metadata.json":
             raise KeyboardInterrupt
         return inspect(self, location)
 
-    mocker.patch.object(Comparison, "inspect", press_ctrl_c)
+    mocker.patch.object(Inspection, "inspect", press_ctrl_c)
     result = reconcile("--json")
     assert result.exit_code == 130
     first = parse_report(result)

@@ -108,18 +108,19 @@ def parse_time(_context: click.Context, _parameter: click.Parameter, value: str 
         raise click.BadParameter("expected an ISO 8601 time, or an age such as 90m, 36h or 7d") from error
 
 
-def _parse_organisation(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+def _parse_organisation(value: str) -> str:
     """Return an organisation id, valid or not: `reconcile` also finds documents under ids that no run can have."""
-    if value is not None and (not value or "/" in value):
+    if not value or "/" in value:
         raise click.BadParameter(f"{value!r} is not an organisation id: expected ORG, such as acme")
     return value
 
 
 run_argument = click.argument("run", metavar="ORG/RUN", callback=parse_run)
-organisation_argument = click.argument("organisation", metavar="ORG", callback=_parse_organisation)
+organisation_argument = click.argument("organisation", metavar="ORG", type=_parse_organisation)
 optional_organisation_argument = click.argument(
-    "organisation", metavar="[ORG]", required=False, callback=_parse_organisation
+    "organisation", metavar="[ORG]", required=False, type=_parse_organisation
 )
+organisations_argument = click.argument("organisations", metavar="[ORG…]", nargs=-1, type=_parse_organisation)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each result.")
 timeout_option = click.option(

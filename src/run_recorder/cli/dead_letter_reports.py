@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from run_recorder.cli.comparison import Comparison, State
+from run_recorder.cli.comparison import State
 from run_recorder.cli.dead_letter_queue import Message
+from run_recorder.cli.inspection import Inspection
 from run_recorder.cli.stack import Stack
 from run_recorder.concurrency import map_in_order
 from run_recorder.domain import JSON, ObjectEvent
@@ -26,8 +27,8 @@ Report = dict[str, JSON]
 
 def describe_messages(messages: list[Message], stack: Stack) -> list[Report]:
     """Return a report of each message, in their order, from what the bucket and the table show now."""
-    comparison = Comparison(stack.bucket, stack.s3, stack.table)
-    return [report for _, report in map_in_order(lambda message: _report(message, comparison, stack), messages)]
+    inspection = Inspection(stack.bucket, stack.s3, stack.table)
+    return [report for _, report in map_in_order(lambda message: _report(message, inspection, stack), messages)]
 
 
 def make_report(message: Message, keys: list[str], reasons: list[str]) -> Report:
@@ -42,7 +43,7 @@ def make_report(message: Message, keys: list[str], reasons: list[str]) -> Report
     }
 
 
-def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
+def _report(message: Message, inspection: Inspection, stack: Stack) -> Report:
     record = {"eventSource": "aws:sqs", "messageId": message["MessageId"], "body": message["Body"]}
     (item,) = parse_messages({"Records": [record]})
     attributes = message.get("MessageAttributes", {})
@@ -52,14 +53,14 @@ def _report(message: Message, comparison: Comparison, stack: Stack) -> Report:
         texts = [attributes[name]["StringValue"] for name in ("ERROR_CODE", "ERROR_MESSAGE") if name in attributes]
         reasons = {f"EventBridge could not deliver it ({': '.join(texts)}): put it back"}
     else:
-        reasons = {_explain(object_event, comparison, stack.bucket) for object_event in item.object_events}
+        reasons = {_explain(object_event, inspection, stack.bucket) for object_event in item.object_events}
     return make_report(message, [object_event.key for object_event in item.object_events], sorted(reasons))
 
 
-def _explain(object_event: ObjectEvent, comparison: Comparison, bucket: str) -> str:
+def _explain(object_event: ObjectEvent, inspection: Inspection, bucket: str) -> str:
     if object_event.run is None or object_event.bucket != bucket or not object_event.created:
         return f"not the upload of a run's metadata.json to {bucket}: put back, it is ignored"
     try:
-        return _REASONS[comparison.look(object_event.run).state]
+        return _REASONS[inspection.look(object_event.run).state]
     except UploadFailedError as error:
         return f"AWS still fails: {error}"

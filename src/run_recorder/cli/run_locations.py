@@ -1,7 +1,7 @@
 """The runs of the bucket and of the table, merged from two streams in the same order."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -38,7 +38,7 @@ class RunLocation:
 
 
 def find_run_locations(
-    bucket: str, s3: S3, records: Records, organisation_id: str | None = None, after: Run | None = None
+    bucket: str, s3: S3, records: Records, organisation_ids: Collection[str] = (), after: Run | None = None
 ) -> Iterator[RunLocation]:
     """Yield the runs, in the order of their key prefixes, and the documents whose key no run can have.
 
@@ -50,13 +50,14 @@ def find_run_locations(
         bucket: bucket of runs.
         s3: S3, where the bucket is.
         records: records of the runs.
-        organisation_id: organisation whose runs are found; None for all organisations.
+        organisation_ids: organisations whose runs are found; empty for all organisations.
         after: run after which to start; None for all runs.
 
     Raises:
         AWSCallError: AWS refuses a call or does not answer.
     """
-    prefixes = [f"{_ROOT}{organisation_id}/"] if organisation_id else _list_organisations(bucket, s3, records)
+    named = sorted({f"{_ROOT}{organisation_id}/" for organisation_id in organisation_ids})
+    prefixes = named or _list_organisations(bucket, s3, records)
     start = f"{_ROOT}{after.organisation_id}/" if after else ""
     for prefix in prefixes:
         if prefix < start:

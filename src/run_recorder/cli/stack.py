@@ -64,7 +64,8 @@ class Stack:
         self._profile = profile
         self._region = region
         self._endpoint_url = endpoint_url
-        self._counting = threading.Lock()
+        self._counting, self._making_recorder = threading.Lock(), threading.Lock()
+        self._recorder: Recorder | None = None
 
     @functools.cached_property
     def _session(self) -> boto3.Session:
@@ -144,6 +145,11 @@ class Stack:
         """The table of records."""
         return RunTable(self._table or self.output("RunsTable"), self.client("dynamodb"))
 
+    @property
+    def has_own_resources(self) -> bool:
+        """Whether the caller names neither the bucket nor the table, so that both are those of the stack."""
+        return not (self._bucket or self._table)
+
     def rules(self) -> DeploymentRules:
         """Return the rules of the stack, or those of production if the bucket and the table are named without it.
 
@@ -172,12 +178,17 @@ class Stack:
             )
 
     def recorder(self) -> Recorder:
-        """Return a recorder with the settings of the deployed function.
+        """Return the recorder with the settings of the deployed function, which are read once. Safe between threads.
 
         Raises:
             StackError: the stack does not exist, or has another bucket or table.
             SettingsError: the settings of the function are wrong.
         """
+        with self._making_recorder:
+            self._recorder = self._recorder or self._make_recorder()
+            return self._recorder
+
+    def _make_recorder(self) -> Recorder:
         self.require_own_resources()
         function = self.client("lambda").get_function_configuration(FunctionName=self.output("RecorderFunction"))
         environment = function["Environment"]["Variables"]
