@@ -10,12 +10,9 @@ from moto.awslambda.models import LambdaFunction
 from moto.dynamodb.models import DynamoDBBackend
 from moto.sqs import models as sqs
 
-from local import message_moves
-
 
 def install() -> None:
     """Change moto in this process."""
-    message_moves.install()
     _state_variables_as_text()
     # In DynamoDB an operation on one item is atomic. In moto, a thread may read, or overwrite, an item that another
     # thread has created and not yet filled.

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
 from click.testing import Result
 from pytest_mock import MockerFixture
 
@@ -14,12 +13,12 @@ from local.stack import LocalStack
 from run_recorder.cli.dead_letter_queue import DeadLetterQueue
 from run_recorder.errors import AWSCallError
 from run_recorder.s3 import S3
+from tests.support.fake_s3 import failed_call
 from tests.support.stack_fixtures import empty_queue, enter_environment, run_command
 
 pytestmark = pytest.mark.usefixtures("shared_stack", "no_waiting")
 
 EMPTY = "0 in the dead-letter queue\n0 in the queue of undelivered events\n"
-SOURCE, DESTINATION = "arn:aws:sqs:us-east-1:123456789012:dead", "arn:aws:sqs:us-east-1:123456789012:uploads"
 
 
 def dead_letters(*arguments: str) -> Result:
@@ -62,6 +61,20 @@ def notification(shared_stack: LocalStack, s3_record: Callable[..., Any]) -> Cal
     return make
 
 
+@pytest.fixture
+def upload(shared_stack: LocalStack, notification: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that uploads a run, and returns the notification of it, which names its version."""
+
+    def put(run: str, body: bytes = b"{}", sequencer: str = "0A") -> dict[str, Any]:
+        key = f"runs/dead/{run}/metadata.json"
+        version = shared_stack.upload(key, body)
+        message: dict[str, Any] = notification(key)
+        message["Records"][0]["s3"]["object"] |= {"versionId": version, "sequencer": sequencer}
+        return message
+
+    return put
+
+
 def test_empty_queue_needs_no_attention() -> None:
     result = dead_letters("list")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", EMPTY)
@@ -94,6 +107,7 @@ def test_each_message_has_its_reason(
         send(notification("runs/dead/recorded/metadata.json")): "recorded now: put back, it changes nothing",
         send(notification("runs/dead/gone/metadata.json")): "metadata.json is no longer there: put back, it is ignored",
         send(notification("other")): "not the upload of a run's metadata.json to run-recorder-runs",
+        send({"Event": "s3:TestEvent", "Service": "Amazon S3"}): "it names no object: put back, it changes nothing",
         send(
             notification("runs/dead/missing/metadata.json"), ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="denied"
         ): "EventBridge could not deliver it (NO_PERMISSIONS: denied): put it back",
@@ -109,7 +123,7 @@ def test_each_message_has_its_reason(
     for message_id, text in expected.items():
         assert message_id in result.stdout
         assert text in result.stdout
-    assert result.stderr.startswith("8 in the dead-letter queue\n")
+    assert result.stderr.startswith("9 in the dead-letter queue\n")
     assert 'filter outcome = "failed"' in result.stderr
 
 
@@ -154,9 +168,9 @@ def test_messages_become_visible_again_after_a_failure(
     receive = shared_stack.sqs.receive_message
     sqs = mocker.create_autospec(shared_stack.sqs, instance=True)
     sqs.receive_message.side_effect = [receive(QueueUrl=queue, VisibilityTimeout=60), KeyboardInterrupt]
-    sqs.change_message_visibility.side_effect = shared_stack.sqs.change_message_visibility
-    with pytest.raises(KeyboardInterrupt):
-        DeadLetterQueue(sqs, queue).peek(100)
+    sqs.change_message_visibility_batch.side_effect = shared_stack.sqs.change_message_visibility_batch
+    with pytest.raises(KeyboardInterrupt), DeadLetterQueue(sqs, queue).hold() as held:
+        list(held.receive())
     assert len(receive(QueueUrl=queue, VisibilityTimeout=0)["Messages"]) == 1
 
 
@@ -182,39 +196,35 @@ def test_discarded_message_is_deleted_and_the_others_are_not(
 def test_unknown_message_to_discard_is_reported(send: Callable[..., str]) -> None:
     known = send("known")
     result = dead_letters("discard", "--yes", "nobody")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "not among the 100 messages that were received at most: nobody\n"
-    result = dead_letters("discard", "--yes", "--limit", "1", "nobody")
-    assert result.stderr == "not among the 1 message that was received at most: nobody\n"
+    assert (result.exit_code, result.stdout) == (1, "0 deleted\n")
+    reason = "it is deleted already, another reader has it, or --limit ended the search"
+    assert result.stderr == f"not deleted: nobody: {reason}\n"
+    assert dead_letters("discard", "nobody").stderr == result.stderr
     result = dead_letters("discard", "--yes", "--json", "nobody", known)
     assert (result.exit_code, json.loads(result.stdout)) == (1, {"discarded": [known]})
 
 
 @pytest.mark.parametrize("answer", [None, "n\n", "y\n"], ids=["no terminal", "no", "yes"])
+@pytest.mark.parametrize("command", ["discard", "discard --unrecordable", "redrive"])
 def test_messages_are_moved_and_deleted_only_after_a_confirmation(
-    send: Callable[..., str], mocker: MockerFixture, answer: str | None
+    send: Callable[..., str], upload: Callable[..., Any], mocker: MockerFixture, command: str, answer: str | None
 ) -> None:
     mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=answer is not None)
-    stdin = answer.encode() if answer else None
-    one = send("one")
+    message_id = send(upload("confirmed") if command == "redrive" else "no JSON")
+    words = [*command.split(), *([message_id] if command == "discard" else [])]
+    result = run_command("dead-letters", *words, stdin=answer.encode() if answer else None)
     done = answer == "y\n"
-    result = run_command("dead-letters", "discard", one, stdin=stdin)
     assert result.exit_code == (0 if done else 1)
-    question = "Delete 1 message for good? [y/N]: " if answer else "nothing was changed; --yes does it"
-    assert question in result.stderr
-    assert len(listed()) == (0 if done else 1)
-    if done:
-        send("two")
-    result = run_command("dead-letters", "redrive", stdin=stdin)
-    assert result.exit_code == (0 if done else 1)
-    question = "Put 1 message back into the queue of uploads? [y/N]: " if answer else "--yes does it"
-    assert question in result.stderr
+    action = "Put 1 message back into the queue of uploads" if command == "redrive" else "Delete 1 message for good"
+    assert (f"{action}? [y/N]: " if answer else "nothing was changed; --yes does it") in result.stderr
     assert len(listed()) == (0 if done else 1)
 
 
-def test_question_counts_several_messages_in_the_plural(send: Callable[..., str], mocker: MockerFixture) -> None:
+def test_question_counts_several_messages_in_the_plural(
+    send: Callable[..., str], upload: Callable[..., Any], mocker: MockerFixture
+) -> None:
     mocker.patch("click.testing._NamedTextIOWrapper.isatty", create=True, return_value=True)
-    one, two = send("one"), send("two")
+    one, two = send(upload("one")), send(upload("two"))
     assert (
         "Delete 2 messages for good? [y/N]: " in run_command("dead-letters", "discard", one, two, stdin=b"n\n").stderr
     )
@@ -242,102 +252,106 @@ def test_messages_that_were_put_back_are_recorded(
     assert recorded == {str(number) for number in range(12)}
 
 
-def test_second_move_is_distinguished_from_the_first(send: Callable[..., str], mocker: MockerFixture) -> None:
-    mocker.patch("time.time_ns", side_effect=[1_000_000, 2_000_000])
-    send("one")
-    assert moved() == 1
-    send("two")
-    send("three")
-    assert moved() == 2
-
-
-# The message move task of the local stack neither takes time nor fails.
-
-
 @pytest.fixture
-def sqs(stub_client: Callable[[str], Stubber], mocker: MockerFixture) -> Stubber:
-    """The command's client of SQS, with ten messages to move."""
-    mocker.patch.object(DeadLetterQueue, "peek", autospec=True, return_value=[])
-    mocker.patch.object(DeadLetterQueue, "count", autospec=True, return_value=10)
-    return stub_client("sqs")
-
-
-def task(status: str, moved: int, started: int = 2, **fields: Any) -> dict[str, Any]:
+def hopeless(
+    shared_stack: LocalStack, send: Callable[..., str], upload: Callable[..., Any], notification: Callable[..., Any]
+) -> dict[str, str]:
+    """Messages that cannot succeed; their reasons by their ids."""
+    replaced = upload("replaced")
+    upload("replaced", b'{"name": "newer"}')
+    gone = replaced["Records"][0]["s3"]["object"]
+    shared_stack.s3.delete_object(
+        Bucket=shared_stack.outputs["RunsBucket"], Key=gone["key"], VersionId=gone["versionId"]
+    )
     return {
-        "Status": status,
-        "StartedTimestamp": started,
-        "ApproximateNumberOfMessagesMoved": moved,
-        "ApproximateNumberOfMessagesToMove": 10,
-        **fields,
+        send("no JSON"): "the message body is not JSON",
+        send({"a": 1}): "not an S3 notification",
+        send(notification("runs/dead/bad id/metadata.json")): "not the upload of a run's metadata.json",
+        send(notification("runs/dead/gone/metadata.json")): "metadata.json is no longer there",
+        send(replaced): "metadata.json is no longer there",
     }
 
 
-def expect_start(sqs: Stubber, before: list[dict[str, Any]], **limits: int) -> None:
-    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": SOURCE}})
-    expect_tasks(sqs, *before)
-    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": DESTINATION}})
-    expected = {"SourceArn": SOURCE, "DestinationArn": DESTINATION, **limits}
-    sqs.add_response("start_message_move_task", {"TaskHandle": "handle"}, expected)
+@pytest.fixture
+def hidden(shared_stack: LocalStack, upload: Callable[..., Any]) -> dict[str, Any]:
+    """The notification of an upload that a delete marker hides: the recorder reads its version."""
+    message: dict[str, Any] = upload("hidden")
+    key = message["Records"][0]["s3"]["object"]["key"]
+    shared_stack.s3.delete_object(Bucket=shared_stack.outputs["RunsBucket"], Key=key)
+    return message
 
 
-def expect_tasks(sqs: Stubber, *tasks: dict[str, Any]) -> None:
-    for listed in tasks:
-        sqs.add_response(
-            "list_message_move_tasks",
-            {"Results": [listed] if listed else []},
-            {"SourceArn": SOURCE, "MaxResults": 1},
-        )
-
-
-def test_move_is_followed_to_its_end(sqs: Stubber) -> None:
-    """An older task is skipped, and the new one may appear in the listing late."""
-    old = task("COMPLETED", 99, started=1)
-    expect_start(sqs, [old], MaxNumberOfMessagesPerSecond=5)
-    expect_tasks(sqs, old, task("RUNNING", 0), task("RUNNING", 4), task("COMPLETED", 10))
-    result = dead_letters("redrive", "--yes", "--rate", "5")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("10 put back into the queue of uploads\n")
-    sqs.assert_no_pending_responses()
-
-
-def test_first_move_of_a_queue_is_followed(sqs: Stubber) -> None:
-    expect_start(sqs, [{}])
-    expect_tasks(sqs, {}, task("COMPLETED", 10))
-    assert moved() == 10
-    sqs.assert_no_pending_responses()
-
-
-def test_move_in_progress_is_followed_instead_of_starting_another(sqs: Stubber) -> None:
-    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": SOURCE}})
-    expect_tasks(sqs, task("RUNNING", 3), task("COMPLETED", 10))
-    assert moved() == 10
-    sqs.assert_no_pending_responses()
-
-
-def test_move_continues_after_ctrl_c(sqs: Stubber, mocker: MockerFixture) -> None:
-    expect_start(sqs, [{}])
-    expect_tasks(sqs, task("RUNNING", 0))
-    mocker.patch("run_recorder.cli.dead_letter_queue.time.sleep", side_effect=KeyboardInterrupt)
+def test_redrive_leaves_what_cannot_succeed_with_the_reason(
+    shared_stack: LocalStack,
+    send: Callable[..., str],
+    upload: Callable[..., Any],
+    notification: Callable[..., Any],
+    hopeless: dict[str, str],
+    hidden: dict[str, Any],
+    environment: pytest.MonkeyPatch,
+) -> None:
+    both = notification("runs/dead/gone/metadata.json", "runs/dead/mixed/metadata.json")
+    upload("mixed")
+    for message in (upload("good"), hidden, both):
+        send(message)
+    send(upload("undelivered"), ERROR_CODE="NO_PERMISSIONS")
+    planned = dead_letters("redrive")
+    assert planned.exit_code == 1
+    assert planned.stderr == "4 can succeed, 5 cannot, or not yet\nnothing was changed; --yes does it\n"
     result = dead_letters("redrive", "--yes")
-    assert result.exit_code == 130
-    assert result.stderr.splitlines()[-2:] == [
-        "SQS goes on moving the messages; `dead-letters redrive --yes` follows it",
-        "interrupted",
-    ]
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "4 put back into the queue of uploads; 5 left")
+    for text in (planned.stdout, result.stdout):
+        for message_id, reason in hopeless.items():
+            assert reason in text.partition(message_id)[2]
+    assert {message["message_id"] for message in listed()} == hopeless.keys()
+
+    enter_environment(environment, shared_stack)
+    while shared_stack.deliver(lambda_handler):
+        pass
+    recorded = {item["run_id"]["S"] for item in shared_stack.records()}
+    assert {"good", "hidden", "mixed", "undelivered"} <= recorded
+    again = json.loads(dead_letters("redrive", "--yes", "--json").stdout)
+    assert again["moved"] == 0
+    assert {letter["message_id"] for letter in again["left"]} == hopeless.keys()
+    assert {letter["recordable"] for letter in again["left"]} == {False}
 
 
-def test_failed_move_is_reported(sqs: Stubber) -> None:
-    expect_start(sqs, [{}])
-    expect_tasks(sqs, task("FAILED", 2, FailureReason="CouldNotDetermineMessageSource"))
-    result = dead_letters("redrive", "--yes")
-    assert result.exit_code == 3
-    assert result.stderr.endswith("Error: the move ended as FAILED: CouldNotDetermineMessageSource\n")
+def test_unrecordable_messages_are_discarded_and_no_others(
+    send: Callable[..., str], upload: Callable[..., Any], hopeless: dict[str, str], hidden: dict[str, Any]
+) -> None:
+    kept = {send(upload("kept")), send(hidden)}
+    result = dead_letters("discard", "--unrecordable", "--yes")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "5 deleted")
+    for message_id, reason in hopeless.items():
+        assert reason in result.stdout.partition(message_id)[2]
+    assert {message["message_id"] for message in listed()} == kept
+    assert json.loads(dead_letters("discard", "--unrecordable", "--json").stdout) == {"discarded": []}
 
 
-def test_refused_move_is_reported(sqs: Stubber) -> None:
-    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": SOURCE}})
-    expect_tasks(sqs, {})
-    sqs.add_response("get_queue_attributes", {"Attributes": {"QueueArn": DESTINATION}})
-    sqs.add_client_error("start_message_move_task", "AccessDenied")
-    result = dead_letters("redrive", "--yes")
-    assert (result.exit_code, result.stderr.splitlines()[-1].count("AccessDenied")) == (3, 1)
+def test_message_is_left_while_aws_fails_for_its_object(
+    send: Callable[..., str], upload: Callable[..., Any], mocker: MockerFixture
+) -> None:
+    send(upload("refused"))
+    refusal = failed_call("HeadObject", "403")
+    mocker.patch.object(S3, "head_object", side_effect=refusal)
+    mocker.patch.object(S3, "read_object", side_effect=failed_call("GetObject", "AccessDenied", "no grant"))
+    (letter,) = json.loads(dead_letters("redrive", "--yes", "--json").stdout)["left"]
+    assert (letter["recordable"], letter["reasons"]) == (None, ["AWS still fails: it failed: AccessDenied: no grant"])
+    assert dead_letters("discard", "--unrecordable", "--yes").stdout == "0 deleted\n"
+
+
+@pytest.mark.parametrize("command", [["redrive", "--yes"], ["redrive"], ["discard", "--unrecordable", "--yes"]])
+def test_failure_of_aws_for_all_objects_ends_the_command(
+    send: Callable[..., str], upload: Callable[..., Any], mocker: MockerFixture, command: list[str]
+) -> None:
+    send(upload("unknown"))
+    mocker.patch.object(S3, "head_object", side_effect=failed_call("HeadObject", "503"))
+    result = dead_letters(*command)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (3, "Error: it failed: 503: …")
+    mocker.stopall()
+    assert len(listed()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["id", "--unrecordable"]])
+def test_discard_takes_either_ids_or_the_option(arguments: list[str]) -> None:
+    assert dead_letters("discard", *arguments).exit_code == 2

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from pytest_mock import MockerFixture
 
 from local.stack import LocalStack
@@ -15,16 +14,10 @@ from run_recorder.errors import AWSCallError, ContentionError
 from run_recorder.recorder import Recorder
 from run_recorder.s3 import S3
 from tests.cli.test_reconcile import parse_report, reconcile, report, states
+from tests.support.fake_s3 import failed_call
 
 Refuse = Callable[..., None]
 REVOKED = "User: arn:aws:iam::1:user/o is not authorized to perform: kms:Decrypt"
-
-
-def failure(operation: str, code: str, message: str = "…") -> AWSCallError:
-    """Return an error as the library raises it."""
-    error = AWSCallError(f"it failed: {code}: {message}")
-    error.__cause__ = ClientError({"Error": {"Code": code, "Message": message}}, operation)
-    return error
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ def test_object_under_a_revoked_key_is_reported_with_the_answer_of_aws(
     shared_stack: LocalStack, refuse: Refuse
 ) -> None:
     _, revoked, _ = upload_three(shared_stack, "revoked")
-    refuse(revoked, read_object=failure("GetObject", "AccessDenied", REVOKED))
+    refuse(revoked, read_object=failed_call("GetObject", "AccessDenied", REVOKED))
     document = report("revoked", "--repair")
     assert states(document)[revoked] == "unreadable"
     assert document["findings"][1]["error"].endswith(REVOKED)
@@ -89,11 +82,15 @@ def test_reason_of_a_head_request_that_is_refused_is_asked_for(
     key = "runs/forbidden/r1/metadata.json"
     for run in ("r1", "r2"):
         record_run("forbidden", run)
-    refuse(key, head_object=failure("HeadObject", "403"), read_object=failure("GetObject", "AccessDenied", "no policy"))
+    refuse(
+        key,
+        head_object=failed_call("HeadObject", "403"),
+        read_object=failed_call("GetObject", "AccessDenied", "no policy"),
+    )
     document = report("forbidden")
     assert (states(document), document["counts"]["current"]) == ({key: "unreadable"}, 1)
     assert document["findings"][0]["error"].endswith("AccessDenied: no policy")
-    refuse(key, read_object=failure("GetObject", "InvalidAccessKeyId", "unknown key"))
+    refuse(key, read_object=failed_call("GetObject", "InvalidAccessKeyId", "unknown key"))
     result = reconcile("forbidden")
     assert (result.exit_code, "InvalidAccessKeyId: unknown key" in result.stderr) == (3, True)
 
@@ -103,9 +100,9 @@ def test_reason_of_a_head_request_that_is_refused_is_asked_for(
     list(
         enumerate(
             [
-                failure("HeadObject", "503"),
-                failure("GetItem", "AccessDeniedException"),
-                failure("GetItem", "ResourceNotFoundException"),
+                failed_call("HeadObject", "503"),
+                failed_call("GetItem", "AccessDeniedException"),
+                failed_call("GetItem", "ResourceNotFoundException"),
                 AWSCallError("no connection"),
             ]
         )

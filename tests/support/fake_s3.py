@@ -16,6 +16,7 @@ from unittest.mock import MagicMock
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
+from run_recorder.errors import AWSCallError
 from tests.support.documents import GOOD
 from tests.support.names import BUCKET, KEY, UPLOADED_AT
 
@@ -29,6 +30,13 @@ def client_error(code: str, **response: Any) -> ClientError:
     """Return an error as a client raises it."""
     answer: Any = {"Error": {"Code": code, "Message": "…"}, **response}
     return ClientError(answer, "Operation")
+
+
+def failed_call(operation: str, code: str, message: str = "…") -> AWSCallError:
+    """Return an error as the library raises it."""
+    error = AWSCallError(f"it failed: {code}: {message}")
+    error.__cause__ = ClientError({"Error": {"Code": code, "Message": message}}, operation)
+    return error
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,6 @@ def alarms(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def no_waiting(mocker: MockerFixture) -> None:
     """Long polling of the dead-letter queue waits a second for what will not come."""
     mocker.patch("run_recorder.cli.dead_letter_queue._WAIT_SECONDS", 0)
-    mocker.patch("run_recorder.cli.dead_letter_queue._POLL_SECONDS", 0)
 
 
 @pytest.fixture

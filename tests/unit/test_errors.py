@@ -1,9 +1,9 @@
 """The texts of errors, and their limits."""
 
 import pytest
-from botocore.exceptions import ClientError
 
 from run_recorder.errors import AWSCallError, FieldError, InvalidMetadataError
+from tests.support.fake_s3 import failed_call
 
 
 def test_texts_are_clipped_to_200_bytes_of_valid_utf_8() -> None:
@@ -24,12 +24,6 @@ def test_message_of_invalid_metadata_lists_every_error() -> None:
     assert error.errors == (FieldError("", "one"), FieldError("/a", "two"))
 
 
-def failure(operation: str, code: str) -> AWSCallError:
-    error = AWSCallError("reading failed")
-    error.__cause__ = ClientError({"Error": {"Code": code, "Message": "…"}}, operation)
-    return error
-
-
 @pytest.mark.parametrize(
     ("operation", "code", "is_of_one_object"),
     [
@@ -48,10 +42,10 @@ def failure(operation: str, code: str) -> AWSCallError:
 def test_refusal_of_one_object_is_distinguished_from_a_failure_of_all_calls(
     operation: str, code: str, is_of_one_object: bool
 ) -> None:
-    assert failure(operation, code).is_of_one_object is is_of_one_object
+    assert failed_call(operation, code).is_of_one_object is is_of_one_object
     assert not AWSCallError("no answer").is_of_one_object
 
 
 def test_only_the_status_of_a_head_request_is_unexplained() -> None:
-    assert [failure("HeadObject", code).is_unexplained for code in ("400", "403", "503")] == [True, True, False]
-    assert not failure("GetObject", "403").is_unexplained
+    assert [failed_call("HeadObject", code).is_unexplained for code in ("400", "403", "503")] == [True, True, False]
+    assert not failed_call("GetObject", "403").is_unexplained
