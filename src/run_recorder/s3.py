@@ -142,7 +142,8 @@ class S3:
         except CALL_ERRORS as error:
             if isinstance(error, ClientError) and error.response["Error"].get("Code") in _GONE_CODES:
                 return None
-            raise AWSCallError(f"reading s3://{bucket}/{key} failed: {error}") from error
+            named = f", version {version_id}," if version_id else ""
+            raise AWSCallError(f"reading s3://{bucket}/{key}{named} failed: {error}") from error
         stored = _to_stored_object(response, body)
         if version_id not in (None, stored.version_id or "null") or etag not in (None, stored.etag):
             raise AWSCallError(f"reading s3://{bucket}/{key} was answered with {stored.version_id}, {stored.etag}")

@@ -110,3 +110,14 @@ def test_configs_are_not_compared_without_the_settings_of_the_function(
     assert (result.exit_code, result.stdout[:21]) == (0, "1 compared: 1 current")
     assert result.stderr.startswith("configs of runs that are not accepted are not compared: leave out --bucket")
     assert run_command("reconcile", "unknown", "--stack", "another", "--quick", *options).stderr == ""
+
+
+def test_older_version_that_cannot_be_read_is_named(shared_stack: LocalStack, record_version: Record) -> None:
+    key = "runs/older/run/metadata.json"
+    bucket = shared_stack.outputs["RunsBucket"]
+    archived = shared_stack.s3.put_object(Bucket=bucket, Key=key, Body=b"{}", StorageClass="GLACIER")["VersionId"]
+    record_version("older", BAD)
+    (finding,) = report("older")["findings"]
+    assert finding["state"] == "unreadable"
+    assert finding["error"].startswith(f"reading s3://{bucket}/{key}, version {archived}, failed: ")
+    assert "InvalidObjectState" in finding["error"]

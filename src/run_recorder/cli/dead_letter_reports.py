@@ -33,7 +33,7 @@ Report = dict[str, JSON]
 
 
 class Prospect(enum.Enum):
-    """Whether a message can bring a record up to date, or change nothing for a good reason, if it is put back."""
+    """Whether a message names an upload that the function can record, or has recorded, if it is put back."""
 
     RECORDABLE = True
     UNRECORDABLE = False

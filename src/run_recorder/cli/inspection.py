@@ -23,7 +23,7 @@ _SHOWS_CURRENT = {State.CURRENT, State.UNSETTLED}
 
 
 class Inspection:
-    """A comparison of runs with the bucket, one at a time; safe beside live events, and safe to share between threads.
+    """The inspection of runs, one at a time; safe beside live events, and safe to share between threads.
 
     Every method raises `AWSCallError` if AWS refuses a call or does not answer.
     """
@@ -44,10 +44,10 @@ class Inspection:
             bucket: bucket of runs.
             s3: S3, where the bucket is.
             table: table of records.
-            find_recorder: returns the recorder with the settings of the function, which knows the accepted uploads;
-                None to leave out the configs of records that are not accepted, and all repairs.
+            find_recorder: returns the recorder with the settings of the function; None to leave out the configs of
+                records that are not accepted, and all repairs.
             repair: whether to repair what differs.
-            quick: whether a run with a record and a metadata.json counts as current, without a request.
+            quick: whether a run with a settled record and a metadata.json counts as current, without a request.
         """
         self._bucket = bucket
         self._s3 = s3
