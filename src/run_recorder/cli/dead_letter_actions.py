@@ -56,20 +56,20 @@ class Redrive:
         with self.queue.hold() as held:
             for letters in _judge_all(held, self.stack):
                 self._leave(letters)
-                messages = [letter.message for letter in letters if _can_succeed(letter)]
-                for start in range(0, len(messages), batch_size):
+                movable = [letter for letter in letters if _can_succeed(letter)]
+                for start in range(0, len(movable), batch_size):
                     time.sleep(max(0, next_batch_at - time.monotonic()))
                     if self.rate:
                         next_batch_at = time.monotonic() + batch_size / self.rate
-                    self._put_back(held, letters, messages[start : start + batch_size])
+                    self._put_back(held, movable[start : start + batch_size])
                     yield self.moved + len(self.left)
                 yield self.moved + len(self.left)
 
     def _leave(self, letters: list[DeadLetter]) -> None:
         self.left |= {letter.message_id: letter.report() for letter in letters if not _can_succeed(letter)}
 
-    def _put_back(self, held: HeldMessages, letters: list[DeadLetter], messages: list[Message]) -> None:
-        messages = held.keep(messages)
+    def _put_back(self, held: HeldMessages, letters: list[DeadLetter]) -> None:
+        messages = held.keep(letter.message for letter in letters)
         refused = self.send(messages)
         sent = [message for message in messages if message["MessageId"] not in refused]
         deleted, not_deleted = held.delete(sent)
