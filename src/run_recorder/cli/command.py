@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from typing import Any, Self
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from rich.console import Console
 
 from run_recorder.cli.hints import explain
+from run_recorder.cli.output import one_line
 from run_recorder.cli.stack import Stack
+from run_recorder.cli.stack_options import STACK_OPTIONS
 from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
 from run_recorder.keys import parse_key
@@ -32,6 +37,7 @@ class ExitCode(enum.IntEnum):
     AWS = 3, "AWS refused the call or did not answer, the stack does not exist, or the credentials are missing"
     NO_VERDICT = 4, "no verdict within --timeout"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
+    CLOSED_PIPE = 141, "the program that read the output ended first"
 
     def __new__(cls, code: int, meaning: str) -> Self:
         """Return a member with its meaning."""
@@ -45,6 +51,10 @@ class AWSFailure(click.ClickException):
     """A failure of AWS, as one line on standard error that ends with the next step."""
 
     exit_code = ExitCode.AWS
+
+    def format_message(self) -> str:
+        """Return the line, safe for a terminal: AWS repeats keys, and an answer may come from elsewhere."""
+        return one_line(self.message)
 
 
 class Command(click.Command):
@@ -73,10 +83,16 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command."""
+        if Console().no_color:
+            ctx.color = False
         try:
             return super().invoke(ctx)
-        except (RunRecorderError, ClientError, BotoCoreError) as error:
+        except (RunRecorderError, ClientError, BotoCoreError, ResponseParserError) as error:
             raise AWSFailure(explain(error)) from error
+        except BrokenPipeError:
+            # Python flushes standard output at exit, and would report the closed pipe again.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
+            ctx.exit(ExitCode.CLOSED_PIPE)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
@@ -146,39 +162,6 @@ def confirm(question: str, *, yes: bool) -> bool:
     return False
 
 
-_STACK_OPTIONS = [
-    click.option(
-        "--stack",
-        "stack_name",
-        default="run-recorder",
-        envvar="RUN_RECORDER_STACK",
-        show_default=True,
-        show_envvar=True,
-        help="Name of the CloudFormation stack.",
-    ),
-    click.option(
-        "--bucket",
-        envvar="RUN_RECORDER_BUCKET",
-        show_envvar=True,
-        help="Bucket of runs; by default the stack's.",
-    ),
-    click.option(
-        "--table",
-        envvar="RUN_RECORDER_TABLE",
-        show_envvar=True,
-        help="Table of records; by default the stack's.",
-    ),
-    click.option("--profile", help="AWS profile; by default AWS_PROFILE."),
-    # The AWS CLI reads both variables, boto3 only the second.
-    click.option(
-        "--region",
-        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
-        help="AWS region; by default AWS_REGION, or the profile's.",
-    ),
-    click.option("--endpoint-url", help="AWS endpoint, for a local stack; by default AWS_ENDPOINT_URL."),
-]
-
-
 def stack_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a stack, and pass the `Stack` as the first argument."""
 
@@ -196,6 +179,6 @@ def stack_options(command: Callable[..., None]) -> Callable[..., None]:
         stack = Stack(stack_name, bucket=bucket, table=table, profile=profile, region=region, endpoint_url=endpoint_url)
         command(stack, **options)
 
-    for option in reversed(_STACK_OPTIONS):
+    for option in reversed(STACK_OPTIONS):
         run = option(run)
     return run

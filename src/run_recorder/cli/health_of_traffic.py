@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from run_recorder.cli.health import Check, Level, Line
+from run_recorder.cli.newest_records import Selection, find_newest
 from run_recorder.cli.output import count
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
@@ -70,13 +71,10 @@ def alarms(stack: Stack) -> Line:
 
 def newest_record(stack: Stack) -> Line:
     """The record that was written last."""
-    records = Records(stack.table)
-    organisations = list(islice(records.organisations(), _ORGANISATIONS + 1))
-    newest = [next(records.newest(each, page_size=1), None) for each in organisations[:_ORGANISATIONS]]
-    items = [item for item in newest if item]
-    if not items:
+    organisations = list(islice(Records(stack.table).organisations(), _ORGANISATIONS + 1))
+    latest = next(find_newest(stack.table, organisations[:_ORGANISATIONS], Selection(), wanted=1), None)
+    if latest is None:
         return Line("newest record", Level.LOOK, "there are no records", "run-recorder reconcile")
-    latest = max(items, key=lambda item: str(item["recorded_at"]["S"]))
     names = [latest[name]["S"] for name in ("organisation_id", "run_id", "status", "recorded_at")]
     scope = f" of the first {_ORGANISATIONS} organisations" if len(organisations) > _ORGANISATIONS else ""
     return Line("newest record", Level.WELL, f"{names[0]}/{names[1]}{scope}: {names[2]}, {names[3]}")

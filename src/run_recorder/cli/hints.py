@@ -13,8 +13,10 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 _SIGN_IN = "sign in, for example with `aws sso login`, and name the profile with --profile or AWS_PROFILE"
+_ENDPOINT = "check --endpoint-url, and the proxy between here and AWS"
 _HINTS: dict[type[Exception], str] = {
     NoCredentialsError: _SIGN_IN,
     PartialCredentialsError: _SIGN_IN,
@@ -24,7 +26,9 @@ _HINTS: dict[type[Exception], str] = {
     NoRegionError: "name it with --region or AWS_REGION",
     BotoConnectionError: "check --region and --endpoint-url",
     HTTPClientError: "check --region and --endpoint-url",
+    ResponseParserError: _ENDPOINT,
 }
+_MAX_LENGTH = 500
 _HINTS_BY_CODE = {
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"), _SIGN_IN
@@ -43,4 +47,6 @@ def explain(error: Exception) -> str:
     else:
         hint = next((hint for kind, hint in _HINTS.items() if isinstance(cause, kind)), "")
     text = " ".join(str(error).split())
+    if len(text) > _MAX_LENGTH:  # an answer that is not AWS's may be quoted as a whole
+        text = text[:_MAX_LENGTH] + "…"
     return f"{text.removesuffix('.')}: {hint}" if hint else text

@@ -1,37 +1,47 @@
-"""`list`: the records of an organisation, newest first."""
+"""`list`: the records of an organisation or of all, newest first."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 import click
 
 from run_recorder.cli.command import (
     Command,
     json_lines_option,
-    organisation_argument,
+    optional_organisation_argument,
     parse_time,
     stack_options,
 )
-from run_recorder.cli.output import echo_json, echo_table, printable
+from run_recorder.cli.newest_records import Selection, find_newest, run_of
+from run_recorder.cli.output import echo_indented, echo_json, line_of, name_of, printable
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
-from run_recorder.domain import Outcome
+from run_recorder.consumer.run_reader import RunRecord
+from run_recorder.domain import JSON, Outcome, Run
+from run_recorder.dynamodb_value import deserialize
+from run_recorder.keys import parse_key
+from run_recorder.record_state import Item
+from run_recorder.runs import RunTable
 
-_COLUMNS = ["recorded_at", "run_id", "status", "uploaded_at", "name"]
 _STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value, Outcome.PENDING.value]
+_AT_ONCE = 50
+_LINE = "{:<20}  {:<8}  {}"
 
 
-def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, str] | None:
+def _parse_start(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, Run] | None:
     if value is None:
         return None
-    recorded_at, slash, run_id = value.partition("/")
-    if not (recorded_at and slash and run_id):
-        raise click.BadParameter("expected TIME/RUN, as printed after the previous page")
-    return recorded_at, run_id
+    recorded_at, _, name = value.partition("/")
+    run = parse_key(f"runs/{name}/metadata.json")
+    if not recorded_at or run is None:
+        raise click.BadParameter("expected TIME/ORG/RUN, as printed after the previous page")
+    return recorded_at, run
 
 
-@click.command("list", cls=Command, short_help="List the records of an organisation, newest first.")
-@organisation_argument
+@click.command("list", cls=Command, short_help="List records, newest first.")
+@optional_organisation_argument
 @click.option("--status", type=click.Choice(_STATUSES), help="Only records in this status.")
 @click.option(
     "--since",
@@ -40,37 +50,94 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
     help="Only records written at this time or later: ISO 8601, or an age such as 36h.",
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Length of a page.")
+@click.option("--all", "everything", is_flag=True, help="Show all records, not one page.")
 @click.option(
-    "--start-after", metavar="TIME/RUN", callback=_parse_start, help="Show the page that follows this record."
+    "--start-after", metavar="TIME/ORG/RUN", callback=_parse_start, help="Show the page that follows this record."
 )
+@click.option("--full", is_flag=True, help="With --json, print whole records.")
 @stack_options
 @json_lines_option
 def list_runs(
     stack: Stack,
     *,
-    organisation: str,
+    organisation: str | None,
     status: str | None,
     since: datetime | None,
     limit: int,
-    start_after: tuple[str, str] | None,
+    everything: bool,
+    start_after: tuple[str, Run] | None,
+    full: bool,
     as_json: bool,
 ) -> None:
-    """List the records of the organisation ORG, the newest first.
+    """List the records of all organisations, or of the organisation ORG, the newest first.
 
-    Reads an index of the table, to which DynamoDB propagates a change within about a second. With
-    --status, the command may read many records to show a few.
+    Below a record that is rejected or pending is its first error. Reads an index of the table, to which
+    DynamoDB propagates a change within about a second. With --status, the command may read many records to show a few.
     """
+    if full and not as_json:
+        raise click.UsageError("--full needs --json")
     written_since = since.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if since else None
-    found = Records(stack.table).newest(organisation, status, written_since, start_after, page_size=limit + 1)
-    items = [{name: value["S"] for name, value in item.items()} for item in islice(found, limit + 1)]
-    page = items[:limit]
-    if as_json:
-        for item in page:
-            echo_json(item)
-    elif page:
-        echo_table(_COLUMNS, [[item.get(name, "") for name in _COLUMNS] for item in page])
-    if not page:
+    selection = Selection(status, written_since, start_after)
+    organisations = [organisation] if organisation else sorted(Records(stack.table).organisations())
+    found = find_newest(stack.table, organisations, selection, None if everything else limit + 1)
+    page = found if everything else islice(found, limit)
+    last = _print_whole(stack.table, page) if full else _print(stack.table, page, as_json=as_json)
+    if last is None:
         kind = "more records" if start_after else "records like these" if status or since else "records"
-        click.echo(f"organisation {printable(organisation)} has no {kind}", err=True)
-    if len(items) > limit:
-        click.echo(f"more with --start-after {page[-1]['recorded_at']}/{page[-1]['run_id']}", err=True)
+        owner = f"organisation {printable(organisation)} has" if organisation else "there are"
+        click.echo(f"{owner} no {kind}", err=True)
+    elif next(found, None):
+        click.echo(f"more with --start-after {_place(last)}", err=True)
+
+
+def _print_whole(table: RunTable, items: Iterator[Item]) -> Item | None:
+    """Print whole records as JSON; return the last item."""
+    last = None
+    for chunk in _chunks(items):
+        records = table.read_many(map(run_of, chunk))
+        for item in chunk:
+            if record := records.get(run_of(item)):
+                echo_json(deserialize({"M": record}))
+        last = chunk[-1]
+    return last
+
+
+def _print(table: RunTable, items: Iterator[Item], *, as_json: bool) -> Item | None:
+    """Print the attributes of the index, and of each record that is not accepted the first error; return the last."""
+    last = None
+    for chunk in _chunks(items):
+        if last is None and not as_json:
+            click.echo(_LINE.format("recorded_at", "status", "run"))
+        not_accepted = [run_of(item) for item in chunk if item["status"]["S"] != Outcome.RECORDED]
+        records = table.read_many(not_accepted, "status", "errors", "errors_truncated")
+        for item in chunk:
+            record = records.get(run_of(item))
+            _print_item(item, RunRecord.of(record) if record else None, as_json=as_json)
+        last = chunk[-1]
+    return last
+
+
+def _print_item(item: Item, record: RunRecord | None, *, as_json: bool) -> None:
+    shown: dict[str, Any] = {name: value["S"] for name, value in item.items()}
+    errors = record.errors if record else ()
+    if as_json:
+        first: dict[str, JSON] = {"path": errors[0].path, "message": errors[0].message} if errors else {}
+        echo_json({**shown, **({"first_error": first} if first else {})})
+        return
+    name = f"  {shown['name']}" if "name" in shown else ""
+    to_the_second = f"{shown['recorded_at'][:19]}Z"
+    click.echo(printable(_LINE.format(to_the_second, shown["status"], name_of(run_of(item)))) + printable(name))
+    if record and errors:
+        total = f"more than {len(errors)}" if record.errors_truncated else str(len(errors))
+        echo_indented(line_of(errors[0]) + (f" (first of {total} errors)" if total != "1" else ""))
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the items in lists, so that memory does not grow with their number."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, _AT_ONCE)):
+        yield chunk
+
+
+def _place(item: Item) -> str:
+    return f"{item['recorded_at']['S']}/{name_of(run_of(item))}"

@@ -4,6 +4,7 @@ import codecs
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from run_recorder.errors import FieldError
 from run_recorder.json_document import encode
 
 _LONG = 10_000
+_INDENT = "    "
 
 
 def escape_missing_characters() -> None:
@@ -49,7 +51,18 @@ def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _LONG
-    console.print(table)
+    with console.capture() as capture:
+        console.print(table)
+    # Not by the console, which would end the process by itself if a pipe is closed.
+    click.echo(capture.get(), nl=False)
+
+
+def echo_indented(text: str) -> None:
+    """Print a text that belongs to the line before it, indented; long texts are folded on a terminal only."""
+    console = Console()
+    width = max(console.width, 2 * len(_INDENT)) if console.is_terminal else _LONG
+    for line in textwrap.wrap(printable(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT):
+        click.echo(line)
 
 
 def count(number: int, one: str, many: str) -> str:
@@ -62,6 +75,12 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
+def one_line(text: str) -> str:
+    """Return a message of several sources on one line, with what a terminal could obey as Python's escapes."""
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+
+
 def name_of(run: Run) -> str:
     """Return the name of a run, as commands take it: ``ORG/RUN``."""
     return run.path.removesuffix("/")
@@ -70,14 +89,14 @@ def name_of(run: Run) -> str:
 def echo_errors(name: str, errors: Iterable[FieldError], *, is_truncated: bool = False) -> None:
     """Print the errors of a document or a folder, one on each line."""
     for error in errors:
-        click.echo(f"{printable(name)}: {_line_of(error)}")
+        click.echo(f"{printable(name)}: {line_of(error)}")
     if is_truncated:
         click.echo(f"{printable(name)}: more errors may follow")
 
 
 def echo_warning(name: str, warning: FieldError) -> None:
     """Print a warning on standard error."""
-    click.echo(f"{printable(name)}: warning: {_line_of(warning)}", err=True)
+    click.echo(f"{printable(name)}: warning: {line_of(warning)}", err=True)
 
 
 def to_json(errors: Iterable[FieldError]) -> list[JSON]:
@@ -85,7 +104,8 @@ def to_json(errors: Iterable[FieldError]) -> list[JSON]:
     return [{"path": error.path, "message": error.message} for error in errors]
 
 
-def _line_of(error: FieldError) -> str:
+def line_of(error: FieldError) -> str:
+    """Return an error with its place, on one line."""
     return f"{printable(error.path) or 'document'}: {printable(error.message)}"
 
 

@@ -1,10 +1,10 @@
-"""Queries of many records: the organisations, and the records of one organisation in two orders."""
+"""Queries of many records: the organisations, and the records of one organisation in the order of the bucket."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from run_recorder.domain import Run
-from run_recorder.record_state import STATE_ATTRIBUTES, Item, RecordState
+from run_recorder.record_state import STATE_ATTRIBUTES, RecordState
 from run_recorder.runs import RunTable
 
 # Greater than any id: the end of the records of an organisation.
@@ -49,39 +49,6 @@ class Records:
             if not after or run.run_id + "/" > after + "/":
                 waiting.append((run, record))
         yield from reversed(waiting)
-
-    def newest(
-        self,
-        organisation_id: str,
-        status: str | None = None,
-        since: str | None = None,
-        start: tuple[str, str] | None = None,
-        page_size: int = 100,
-    ) -> Iterator[Item]:
-        """Return the records of an organisation, newest first, with the attributes of the index NewestRuns.
-
-        Args:
-            organisation_id: the organisation.
-            status: only records in this status.
-            since: only records written at this time or later, in the format of ``recorded_at``.
-            start: the ``recorded_at`` and ``run_id`` of a record; only the records that follow it.
-            page_size: records to read with one request, if there is no ``status``.
-        """
-        values = {":organisation_id": {"S": organisation_id}}
-        request: dict[str, Any] = {"IndexName": "NewestRuns", "ScanIndexForward": False}
-        condition = "organisation_id = :organisation_id"
-        if since:
-            condition += " AND recorded_at >= :since"
-            values[":since"] = {"S": since}
-        if status:
-            request |= {"FilterExpression": "#status = :status", "ExpressionAttributeNames": {"#status": "status"}}
-            values[":status"] = {"S": status}
-        else:
-            request["Limit"] = page_size
-        if start:
-            key = {"organisation_id": organisation_id, "recorded_at": start[0], "run_id": start[1]}
-            request["ExclusiveStartKey"] = {name: {"S": value} for name, value in key.items()}
-        return self._table.find("query", KeyConditionExpression=condition, ExpressionAttributeValues=values, **request)
 
     def _in_table_order(self, organisation_id: str, after: str) -> Iterator[tuple[Run, RecordState]]:
         """Yield the records after an id, and before them the records that `in_listing_order` holds back."""
