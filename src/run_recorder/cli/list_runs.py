@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 import click
 
@@ -15,11 +14,11 @@ from run_recorder.cli.command import (
     stack_options,
 )
 from run_recorder.cli.newest_records import Selection, find_newest, run_of
-from run_recorder.cli.output import echo_indented, echo_json, line_of, name_of, printable
+from run_recorder.cli.output import describe_errors, echo_indented, echo_json, name_of, printable, to_json
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
 from run_recorder.consumer.run_reader import RunRecord
-from run_recorder.domain import JSON, Outcome, Run
+from run_recorder.domain import Outcome, Run
 from run_recorder.dynamodb_value import deserialize
 from run_recorder.keys import parse_key
 from run_recorder.record_state import Item
@@ -118,18 +117,16 @@ def _print(table: RunTable, items: Iterator[Item], *, as_json: bool) -> Item | N
 
 
 def _print_item(item: Item, record: RunRecord | None, *, as_json: bool) -> None:
-    shown: dict[str, Any] = {name: value["S"] for name, value in item.items()}
+    shown: dict[str, str] = {name: value["S"] for name, value in item.items()}
     errors = record.errors if record else ()
     if as_json:
-        first: dict[str, JSON] = {"path": errors[0].path, "message": errors[0].message} if errors else {}
-        echo_json({**shown, **({"first_error": first} if first else {})})
+        echo_json({**shown, **({"first_error": to_json(errors)[0]} if errors else {})})
         return
     name = f"  {shown['name']}" if "name" in shown else ""
     to_the_second = f"{shown['recorded_at'][:19]}Z"
     click.echo(printable(_LINE.format(to_the_second, shown["status"], name_of(run_of(item)))) + printable(name))
     if record and errors:
-        total = f"more than {len(errors)}" if record.errors_truncated else str(len(errors))
-        echo_indented(line_of(errors[0]) + (f" (first of {total} errors)" if total != "1" else ""))
+        echo_indented(describe_errors(errors, is_truncated=record.errors_truncated))
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

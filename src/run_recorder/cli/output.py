@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -59,9 +59,14 @@ def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
 
 def echo_indented(text: str) -> None:
     """Print a text that belongs to the line before it, indented; long texts are folded on a terminal only."""
+    echo_folded(printable(text), _INDENT)
+
+
+def echo_folded(text: str, indent: str = "") -> None:
+    """Print a text that is safe for a terminal; long texts are folded between words, on a terminal only."""
     console = Console()
-    width = max(console.width, 2 * len(_INDENT)) if console.is_terminal else _LONG
-    for line in textwrap.wrap(printable(text), width, initial_indent=_INDENT, subsequent_indent=_INDENT):
+    width = max(console.width, 20) if console.is_terminal else _LONG
+    for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False):
         click.echo(line)
 
 
@@ -107,6 +112,12 @@ def to_json(errors: Iterable[FieldError]) -> list[JSON]:
 def line_of(error: FieldError) -> str:
     """Return an error with its place, on one line."""
     return f"{printable(error.path) or 'document'}: {printable(error.message)}"
+
+
+def describe_errors(errors: Sequence[FieldError], *, is_truncated: bool = False) -> str:
+    """Return the first error, and how many there are."""
+    total = f"more than {len(errors)}" if is_truncated else f"{len(errors)}"
+    return line_of(errors[0]) + (f" (first of {total} errors)" if total != "1" else "")
 
 
 def flatten(value: JSON, name: str = "") -> Iterator[tuple[str, str]]:

@@ -1,55 +1,105 @@
-"""`show`: the record of a run."""
+"""`show`: the record of a run, its uploads, and the function's log lines about it."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import click
-from boto3.dynamodb.types import TypeDeserializer
 
-from run_recorder.cli.command import Command, ExitCode, json_option, run_argument, stack_options
+from run_recorder.cli.command import Command, ExitCode, json_option, parse_time, run_argument, stack_options
 from run_recorder.cli.comparison import Finding, State, compare
-from run_recorder.cli.output import echo_json, echo_table, flatten
+from run_recorder.cli.history import History
+from run_recorder.cli.next_step import explain
+from run_recorder.cli.output import echo_json
+from run_recorder.cli.run_locations import DOCUMENT
+from run_recorder.cli.run_logs import read_logs
+from run_recorder.cli.show_screen import print_attributes, print_log, print_record, print_uploads
 from run_recorder.cli.stack import Stack
-from run_recorder.domain import Run
+from run_recorder.consumer.run_reader import RunRecord
+from run_recorder.domain import JSON, Run
+from run_recorder.dynamodb_value import deserialize
+from run_recorder.files import find_missing_files
+from run_recorder.metadata import MAX_BYTES, parse_metadata
 from run_recorder.record_state import RecordState
+from run_recorder.uploads import Uploads
 
-_FIRST = ("organisation_id", "run_id", "status", "errors", "errors_truncated")
-_SENTENCES = {
-    State.CURRENT: "The record shows the current metadata.json.",
-    State.MISSING: "metadata.json was uploaded at {0} and is not recorded: its event is on its way, in the "
-    "dead-letter queue, or lost. `reconcile --repair` records it.",
-    State.OUTDATED: "metadata.json was uploaded again at {0}, and the new upload is not recorded: its event is on its "
-    "way, in the dead-letter queue, or lost. `reconcile --repair` records it.",
-    State.UNSETTLED: "The record shows the current metadata.json. Listed files were missing: `reconcile --repair` "
-    "looks for them again.",
-    State.LACKS_FILES: "The record shows the current metadata.json. Listed files are not there yet, and are waited "
-    "for.",
-    State.ORPHANED: "The bucket no longer has the metadata.json of this record.",
-    State.INCOMPLETE: "There is neither a record nor a metadata.json: the upload is not complete, or has other ids.",
-}
+_UPLOADS = 20
+_LOG_AGE = timedelta(days=1)
 
 
 @click.command(cls=Command, short_help="Show the record of a run.", attention="there is no record")
 @run_argument
+@click.option("--history", is_flag=True, help="Show the uploads of the run, each with the verdict it would get now.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"With --history: number of uploads, {_UPLOADS} by default.")
+@click.option("--logs", is_flag=True, help="Show the function's log lines about the run.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=parse_time,
+    help="With --logs: lines of this time or later: ISO 8601, or an age such as 36h; 24h by default.",
+)
 @stack_options
 @json_option
 @click.pass_context
-def show(context: click.Context, stack: Stack, *, run: Run, as_json: bool) -> None:
-    """Show the record of the run ORG/RUN, and whether it is the record of the current upload."""
-    key = f"{run.prefix}metadata.json"
+def show(
+    context: click.Context,
+    stack: Stack,
+    *,
+    run: Run,
+    history: bool,
+    limit: int | None,
+    logs: bool,
+    since: datetime | None,
+    as_json: bool,
+) -> None:
+    """Show the record of the run ORG/RUN, whether it is the record of the current upload, and what to do next.
+
+    --history shows the uploads of the run instead of the other attributes: when S3 stored each of them, the verdict
+    that it would get now, with the deployed function's settings, its size, and the fields that changed. `record` marks
+    the upload whose status the record shows, `source` the one whose config it shows.
+    """
+    if limit and not history:
+        raise click.UsageError("--limit needs --history")
+    if since and not logs:
+        raise click.UsageError("--since needs --logs")
     item = stack.table.read(run)
-    stored = stack.s3.head_object(stack.bucket, key)
-    state = RecordState.of(item) if item else None
-    comparison = compare(state, stored)
-    if comparison is State.UNSETTLED and state and state.is_pending:
-        comparison = State.LACKS_FILES
-    finding = Finding(key, comparison, state, stored)
-    record = {name: TypeDeserializer().deserialize(value) for name, value in (item or {}).items()}
+    record = RunRecord.of(item) if item else None
+    finding = _compare(stack, run, RecordState.of(item) if item else None)
+    advice = explain(run, finding, record)
+    past = _read_history(stack, run, finding) if history else None
+    lines = read_logs(stack, run, since or datetime.now(UTC) - _LOG_AGE) if logs else iter(())
     if as_json:
-        echo_json({**finding.as_json(), "record": record or None})
+        more: dict[str, JSON] = {}
+        if past:
+            more["history"] = [upload.as_json() for upload in past.read(limit or _UPLOADS)]
+        if logs:
+            more["logs"] = [line.as_json() for line in lines]
+        whole = deserialize({"M": item}) if item else None
+        echo_json({**finding.as_json(), "advice": advice, "record": whole, **more})
     else:
-        if record:
-            names = sorted(record, key=lambda name: (name not in _FIRST, name))
-            echo_table(["attribute", "value"], flatten({name: record[name] for name in names}))
-        if record.get("errors_truncated"):
-            click.echo("The document has more errors than these.")
-        click.echo(_SENTENCES[finding.state].format(stored and stored.uploaded_at))
-    if not record:
+        print_record(run, record, advice)
+        if past:
+            print_uploads(past, limit or _UPLOADS)
+        elif item and not logs:
+            print_attributes(deserialize({"M": item}))
+        if logs:
+            print_log(lines)
+    if record is None:
         context.exit(ExitCode.ATTENTION)
+
+
+def _compare(stack: Stack, run: Run, state: RecordState | None) -> Finding:
+    """Compare a record with the current upload, and if files were missing, with the files that are there now."""
+    key = run.prefix + DOCUMENT
+    stored = stack.s3.head_object(stack.bucket, key)
+    result = compare(state, stored)
+    if result is State.UNSETTLED:
+        document = stack.s3.read_object(stack.bucket, key, max_bytes=MAX_BYTES)
+        if document and document.body is not None:
+            metadata, _ = parse_metadata(document.body, run)
+            missing = find_missing_files(stack.s3, stack.bucket, run, metadata.files)
+            result = State.LACKS_FILES if any(islice(missing, 1)) else result
+    return Finding(key, result, state, stored)
+
+
+def _read_history(stack: Stack, run: Run, finding: Finding) -> History:
+    return History(Uploads(stack.s3, stack.bucket), stack.evaluator(), run, finding.key, finding.record)

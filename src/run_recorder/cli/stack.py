@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -10,9 +11,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from run_recorder.concurrency import WORKERS
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import ModelConfig, Settings, build_model_config, load_settings
 from run_recorder.consumer.run_reader import RunReader
+from run_recorder.domain import Metadata, Run
 from run_recorder.errors import RunRecorderError
+from run_recorder.evaluator import Evaluator
 from run_recorder.producer.destination import Destination
 from run_recorder.producer.rules import DeploymentRules
 from run_recorder.recorder import Recorder
@@ -190,15 +193,23 @@ class Stack:
             SettingsError: the settings of the function are wrong.
         """
         with self._making_recorder:
-            self._recorder = self._recorder or self._make_recorder()
+            self._recorder = self._recorder or self._make_recorder(self.table)
             return self._recorder
 
-    def _make_recorder(self) -> Recorder:
+    def _make_recorder(self, table: RunTable) -> Recorder:
+        settings, configure = self._read_settings()
+        return Recorder(settings, self.s3, table, configure)
+
+    def evaluator(self) -> Evaluator:
+        """Return an evaluator with the settings of the deployed function; raises as `recorder`."""
+        settings, configure = self._read_settings()
+        return Evaluator(settings, self.s3, configure)
+
+    def _read_settings(self) -> tuple[Settings, Callable[[Run, Metadata], ModelConfig]]:
         self.require_own_resources()
         function = self.client("lambda").get_function_configuration(FunctionName=self.output("RecorderFunction"))
         environment = function["Environment"]["Variables"]
-        configure = functools.partial(build_model_config, env=environment)
-        return Recorder(load_settings(environment), self.s3, self.table, configure)
+        return load_settings(environment), functools.partial(build_model_config, env=environment)
 
     def _count(self, model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's hook
         with self._counting:
