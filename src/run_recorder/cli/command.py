@@ -2,7 +2,7 @@
 
 import enum
 import functools
-import os
+import io
 import re
 import sys
 from collections.abc import Callable
@@ -91,7 +91,7 @@ class Command(click.Command):
             raise AWSFailure(explain(error)) from error
         except BrokenPipeError:
             # Python flushes standard output at exit, and would report the closed pipe again.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the process ends
+            sys.stdout = io.StringIO()
             ctx.exit(ExitCode.CLOSED_PIPE)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

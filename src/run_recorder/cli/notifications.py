@@ -87,5 +87,5 @@ def _print(
             details = " ".join([*found.events, *found.rules])
             click.echo(f"{found.existence:<7}  {found.kind:<8}  {printable(found.arn)}  {printable(details)}")
         if line:
-            click.echo(f"{line.level}: {line.text}")
+            click.echo(f"{line.level}: {printable(line.text)}")
     return line is None or line.level is Level.WELL

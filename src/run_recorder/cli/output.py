@@ -19,6 +19,7 @@ from run_recorder.json_document import encode
 
 _LONG = 10_000
 _INDENT = "    "
+_TIME = len("2026-11-20T08:30:00.000000Z")  # is not folded
 
 
 def escape_missing_characters() -> None:
@@ -39,18 +40,19 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 
 
 def echo_json(value: JSON) -> None:
-    """Print a JSON document on one line; its numbers keep every digit."""
-    click.echo(encode(value))
+    """Print a JSON document on one line; its numbers keep every digit, and a terminal can obey none of its texts."""
+    text = encode(value)
+    click.echo(text if text.isprintable() else "".join(map(_escape_in_json, text)))
 
 
-def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows under headings; long lines are folded on a terminal only."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*[Text(printable(cell), overflow="fold") for cell in row])
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _LONG
+def echo_attributes(attributes: Iterable[tuple[str, str]]) -> None:
+    """Print names and values in two columns; long ones are folded on a terminal only."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("attribute")
+    table.add_column("value", min_width=_TIME)
+    for cells in attributes:
+        table.add_row(*[Text(printable(cell), overflow="fold") for cell in cells])
+    console = Console(highlight=False, width=_width())
     with console.capture() as capture:
         console.print(table)
     # Not by the console, which would end the process by itself if a pipe is closed.
@@ -59,15 +61,27 @@ def echo_table(columns: list[str], rows: Iterable[Iterable[str]]) -> None:
 
 def echo_indented(text: str) -> None:
     """Print a text that belongs to the line before it, indented; long texts are folded on a terminal only."""
-    echo_folded(printable(text), _INDENT)
+    echo_folded(printable(text), _INDENT, _INDENT)
 
 
-def echo_folded(text: str, indent: str = "") -> None:
-    """Print a text that is safe for a terminal; long texts are folded between words, on a terminal only."""
+def echo_folded(text: str, first: str = "", indent: str = "") -> None:
+    """Print a text that is safe for a terminal; long texts are folded on a terminal only.
+
+    Args:
+        text: the text.
+        first: what is before it on its line; it may have colours.
+        indent: what is before the further lines, as wide as ``first``.
+    """
+    width = max(_width(), len(indent) + _TIME)
+    lines = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        click.echo(line if number else first + line[len(indent) :])
+
+
+def _width() -> int:
+    """Return the width of the terminal; if standard output is none, a width at which hardly anything is folded."""
     console = Console()
-    width = max(console.width, 20) if console.is_terminal else _LONG
-    for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False):
-        click.echo(line)
+    return console.width if console.is_terminal else _LONG
 
 
 def count(number: int, one: str, many: str) -> str:
@@ -107,6 +121,12 @@ def echo_warning(name: str, warning: FieldError) -> None:
 def to_json(errors: Iterable[FieldError]) -> list[JSON]:
     """Return errors or warnings as JSON."""
     return [{"path": error.path, "message": error.message} for error in errors]
+
+
+def _escape_in_json(character: str) -> str:
+    if character.isprintable():
+        return character
+    return r"\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def line_of(error: FieldError) -> str:

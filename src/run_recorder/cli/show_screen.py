@@ -7,9 +7,9 @@ import click
 from run_recorder.cli.history import History, PastUpload
 from run_recorder.cli.output import (
     describe_errors,
+    echo_attributes,
     echo_folded,
     echo_indented,
-    echo_table,
     flatten,
     line_of,
     name_of,
@@ -44,7 +44,7 @@ def print_attributes(record: dict[str, JSON]) -> None:
     """Print the attributes of a record that `print_record` does not print."""
     names = sorted(record.keys() - _PRINTED, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
     click.echo()
-    echo_table(["attribute", "value"], flatten({name: record[name] for name in names}))
+    echo_attributes(flatten({name: record[name] for name in names}))
 
 
 def print_uploads(history: History, limit: int) -> None:

@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from run_recorder.cli.answers import require_answer_of_aws
 from run_recorder.concurrency import WORKERS
 from run_recorder.config import ModelConfig, Settings, build_model_config, load_settings
 from run_recorder.consumer.run_reader import RunReader
@@ -30,10 +31,6 @@ _CLIENT_CONFIG = Config(
 
 class StackError(RunRecorderError):
     """A stack that does not exist, or that is not a stack of Run Recorder."""
-
-
-class AnswerError(RunRecorderError):
-    """An answer that is not AWS's, for example the page of a proxy."""
 
 
 class Stack:
@@ -87,7 +84,7 @@ class Stack:
         except ValueError as error:  # raised by botocore for a malformed URL or region
             raise StackError(f"{error}: check --endpoint-url and --region") from error
         client.meta.events.register("before-call", self._count)
-        client.meta.events.register("before-parse", _require_answer_of_aws)
+        client.meta.events.register("before-parse", require_answer_of_aws)
         return client
 
     @functools.cached_property
@@ -214,17 +211,3 @@ class Stack:
     def _count(self, model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's hook
         with self._counting:
             self.calls[model.name] += 1
-
-
-def _require_answer_of_aws(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
-    """Check that an answer is AWS's: each has an id in a header, which begins with ``x-amz``.
-
-    botocore takes the page of a proxy for an answer in which everything is absent. It repeats a call that ends with a
-    server error.
-    """
-    status = response_dict["status_code"]
-    if status < 500 and not any(name.lower().startswith("x-amz") for name in response_dict["headers"]):
-        raise AnswerError(
-            f"{operation_model.name} was answered with HTTP status {status}, but not by AWS: check --endpoint-url, and "
-            "the proxy between here and AWS"
-        )

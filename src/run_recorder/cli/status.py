@@ -6,11 +6,12 @@ from run_recorder.cli.command import Command, ExitCode, json_option, stack_optio
 from run_recorder.cli.health import Level, Line, examine
 from run_recorder.cli.health_of_resources import CHECKS as CHECKS_OF_RESOURCES
 from run_recorder.cli.health_of_traffic import CHECKS as CHECKS_OF_TRAFFIC
-from run_recorder.cli.output import echo_json, printable
+from run_recorder.cli.output import echo_folded, echo_json, printable
 from run_recorder.cli.stack import Stack
 
 CHECKS = [*CHECKS_OF_TRAFFIC, *CHECKS_OF_RESOURCES]
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
+_INDENT = " " * 27
 
 
 @click.command(cls=Command, short_help="Show the state of a stack.", attention="a line is wrong")
@@ -41,6 +42,6 @@ def status(context: click.Context, stack: Stack, *, as_json: bool) -> None:
 
 def _print(line: Line) -> None:
     level = click.style(f"{line.level:<5}", fg=_COLOURS[line.level])
-    click.echo(f"{level}  {line.name:<18}  {printable(line.text)}")
+    echo_folded(printable(line.text), f"{level}  {line.name:<18}  ", _INDENT)
     if line.advice:
-        click.echo(f"{'':<27}{line.advice}")
+        echo_folded(line.advice, _INDENT, _INDENT)

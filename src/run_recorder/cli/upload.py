@@ -45,7 +45,7 @@ def _parse_parameters(context: click.Context, parameter: click.Parameter, values
             errors = list(error.errors)
         if errors:
             raise click.BadParameter(
-                f"{name}={text}: {errors[0].message}; a text needs quotation marks: {name}='\"…\"'"
+                f"{name}={text!r}: {errors[0].message}; a text needs quotation marks: {name}='\"…\"'"
             )
     return parameters
 
