@@ -137,7 +137,7 @@ def test_help_has_the_options_and_the_exit_codes(words: list[str], command: Comm
     assert {"--json", *options} <= set(re.findall(r"--[a-z-]+", text))
     codes = text.split("Exit codes:")[1]
     calls_aws = "--stack" in options
-    expected = {0, 2, 130} | ({1} if command.attention else set()) | ({3} if calls_aws else set())
+    expected = {0, 2, 130, 141} | ({1} if command.attention else set()) | ({3} if calls_aws else set())
     expected |= {4} if "--timeout" in options else set()
     assert {int(code) for code in re.findall(r"^  (\d+) ", codes, re.MULTILINE)} == expected
 

@@ -39,9 +39,11 @@ class Body:
         self._text = text
 
     def stream(self) -> Iterator[bytes]:
+        """Yield all of it."""
         yield self._text.encode()
 
     def read(self, *_: object) -> bytes:
+        """Return what is left of it."""
         text, self._text = self._text, ""
         return text.encode()
 
@@ -112,7 +114,7 @@ def test_page_is_no_empty_answer_of_dynamodb(answer: Callable[[int, str], None])
 
 
 def test_server_error_of_a_proxy_is_one_line(answer: Callable[[int, str], None]) -> None:
-    """botocore cannot parse it, and raises an error that is neither a ClientError nor a BotoCoreError."""
+    """The page cannot be parsed, so that botocore raises an error that is neither a ClientError nor a BotoCoreError."""
     answer(502, "Bad <gateway " + "x" * 5000)
     result = run_command("list", "acme")
     check_failure(result, "Bad <gateway", "--endpoint-url")
@@ -151,7 +153,7 @@ def test_process_whose_pipe_is_closed_writes_nothing_to_standard_error(tmp_path:
     document = tmp_path / "metadata.json"
     document.write_text('{"name": 1}')
     command = [sys.executable, "-m", "run_recorder", "validate", *[str(document)] * 500]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
