@@ -72,23 +72,24 @@ class RunTable:
         A run without a record is absent. Sends one request, and another one for what DynamoDB left out of its answer:
         an answer has at most 16 MB.
         """
-        request: dict[str, Any] = {"Keys": [_key(run) for run in runs]}
+        keys: list[Any] = [_key(run) for run in runs]
+        request: dict[str, Any] = {}
         if attributes:
             names = {f"#{name}": name for name in ("organisation_id", "run_id", *attributes)}
-            request |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+            request = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
         found: dict[Run, Item] = {}
         for pause in _PAUSES:
-            if not request["Keys"]:
+            if not keys:
                 return found
             time.sleep(pause)
             try:
-                response = self.client.batch_get_item(RequestItems={self.name: request})  # type: ignore[dict-item]
+                response = self.client.batch_get_item(RequestItems={self.name: {"Keys": keys, **request}})  # type: ignore[dict-item]
             except _FAULTS as error:
                 raise AWSCallError(f"reading the records of {self.name} failed: {error}") from error
             for item in response["Responses"].get(self.name, []):
                 found[Run(item["organisation_id"]["S"], item["run_id"]["S"])] = item
             left = response["UnprocessedKeys"].get(self.name)
-            request["Keys"] = left["Keys"] if left else []
+            keys = left["Keys"] if left else []
         raise AWSCallError(f"reading the records of {self.name} failed: DynamoDB left some out of each answer")
 
     def find(self, operation: Literal["query", "scan"], **request: Any) -> Iterator[Item]:  # noqa: ANN401

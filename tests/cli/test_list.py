@@ -132,7 +132,8 @@ def test_records_of_the_same_time_are_on_one_page_each(
             UpdateExpression="SET recorded_at = :time",
             ExpressionAttributeValues={":time": {"S": "2026-11-20T08:30:00.000000Z"}},
         )
-    found, start = [], []
+    found: list[tuple[str, str]] = []
+    start: list[str] = []
     while True:
         result = run_command("list", "--json", "--limit", 2, "--since", "2026-11-20", *start)
         found += names(result.stdout)
@@ -182,21 +183,14 @@ def test_records_held_are_limited_however_many_organisations_there_are(mocker: M
 
 def test_requests_of_a_list_are_those_in_the_guide(
     organisations: list[tuple[str, str]],  # noqa: ARG001
-    mocker: MockerFixture,
+    made_stacks: list[Stack],
 ) -> None:
-    made: list[Stack] = []
-    init = Stack.__init__
-
-    def keep(stack: Stack, *arguments: Any, **named: Any) -> None:
-        init(stack, *arguments, **named)
-        made.append(stack)
-
-    mocker.patch.object(Stack, "__init__", keep)
+    made_stacks.clear()
     run_command("list")
     run_command("list", "two")
     run_command("list", "--json", "--full")
     scan = {"DescribeStacks": 1, "Scan": 4}
-    assert [dict(stack.calls) for stack in made] == [
+    assert [dict(stack.calls) for stack in made_stacks] == [
         {**scan, "Query": 3, "BatchGetItem": 1},
         {"DescribeStacks": 1, "Query": 1},
         {**scan, "Query": 3, "BatchGetItem": 1},

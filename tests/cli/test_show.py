@@ -1,4 +1,4 @@
-"""`run-recorder show`: the record, and whether it is the current one."""
+"""`run-recorder show`: the record, whether it is the current one, and what to do next."""
 
 import json
 from collections.abc import Callable
@@ -7,6 +7,7 @@ import pytest
 
 from local.stack import LocalStack
 from run_recorder.cli.command import ExitCode
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.recorder import Recorder
 from tests.support.stack_fixtures import run_command
@@ -16,17 +17,19 @@ pytestmark = pytest.mark.usefixtures("shared_stack")
 BAD = b'{"name": ""}'
 
 
-def test_show_prints_the_whole_record(record_run: Callable[..., Outcome], shared_stack: LocalStack) -> None:
+def show(run: str) -> list[str]:
+    return run_command("show", run).stdout.splitlines()
+
+
+def test_show_prints_the_status_and_then_the_attributes(
+    record_run: Callable[..., Outcome], shared_stack: LocalStack
+) -> None:
     record_run("shown", "run-1", b'{"name": "Plate 7", "tags": {"assay": "A-12"}, "parameters": {"limits": [0.1, 40]}}')
-    result = run_command("show", "shown/run-1")
-    assert result.exit_code == 0, result.output
-    heading, *rows, sentence = [line.split(maxsplit=1) for line in map(str.strip, result.stdout.splitlines())]
-    assert heading == ["attribute", "value"]
-    shown = dict(rows)
-    assert list(shown)[:3] == ["organisation_id", "run_id", "status"]
+    status, sentence, empty, heading, *rows = show("shown/run-1")
+    assert (status, sentence) == ("shown/run-1: recorded", "The record shows the current metadata.json.")
+    assert (empty, heading.split()) == ("", ["attribute", "value"])
+    shown = dict(row.rstrip().split(maxsplit=1) for row in rows)
     expected = {
-        "organisation_id": "shown",
-        "status": "recorded",
         "bucket": shared_stack.outputs["RunsBucket"],
         "config.model.name": "deployed",
         "config.parameters.limits.0": "0.1",
@@ -35,18 +38,56 @@ def test_show_prints_the_whole_record(record_run: Callable[..., Outcome], shared
         "tags.assay": "A-12",
     }
     assert expected.items() <= shown.items()
-    assert " ".join(sentence) == "The record shows the current metadata.json."
+    assert not {"status", "organisation_id", "run_id"} & shown.keys()
+    assert list(shown)[:2] == ["uploaded_at", "version_id"]
+    assert list(shown)[-1] == "recorded_at"
 
 
-def test_show_of_a_pending_run_says_that_it_waits(shared_stack: LocalStack, recorder: Recorder) -> None:
-    key = "runs/shown/pending/metadata.json"
+def test_status_and_the_first_errors_come_first(record_run: Callable[..., Outcome]) -> None:
+    record_run("shown", "wrong", json.dumps({"files": [{"path": f"{n}.csv"} for n in range(21)], "name": ""}).encode())
+    lines = show("shown/wrong")
+    assert lines[:8] == [
+        "shown/wrong: rejected",
+        "    /name: expected at least 1 character",
+        *(f"    /files/{n}/path: no object {n}.csv below the run's prefix" for n in range(4)),
+        "    … 15 or more further errors; --json has them",
+        "The record shows the current metadata.json. Correct the document and upload it again; `run-recorder validate` "
+        "checks it before. If a setting of the stack was wrong, correct it, and then `run-recorder replay "
+        "shown/wrong`.",
+    ]
+    record_run("shown", "one", BAD)
+    assert show("shown/one")[1].strip() == "/name: expected at least 1 character"
+    assert show("shown/one")[2].startswith("The record")
+
+
+def test_next_step_of_a_run_whose_files_are_late(shared_stack: LocalStack, recorder: Recorder) -> None:
+    key = "runs/shown/late/metadata.json"
     shared_stack.upload(key, b'{"files": [{"path": "data.csv"}]}')
-    event = ObjectEvent(shared_stack.outputs["RunsBucket"], key, Run("shown", "pending"), created=True, can_wait=True)
+    bucket = shared_stack.outputs["RunsBucket"]
+
+    def next_step() -> str:
+        return show("shown/late")[2]
+
+    event = ObjectEvent(bucket, key, Run("shown", "late"), created=True, can_wait=True)
     assert recorder.handle(event).outcome is Outcome.PENDING
-    shown = run_command("show", "shown/pending")
-    assert "no object data.csv below the run's prefix" in shown.stdout
-    assert shown.stdout.endswith("Listed files are not there yet, and are waited for.\n")
-    assert json.loads(run_command("show", "shown/pending", "--json").stdout)["state"] == "lacks-files"
+    assert show("shown/late")[0] == "shown/late: pending"
+    assert "are not there yet: the function waits for them" in next_step()
+    assert json.loads(run_command("show", "shown/late", "--json").stdout)["state"] == "lacks-files"
+    shared_stack.upload("runs/shown/late/data.csv", b"1")
+    assert "All listed files are there now: the function evaluates it again by itself" in next_step()
+
+
+def test_next_step_of_a_run_that_was_rejected_for_its_files(
+    record_run: Callable[..., Outcome], shared_stack: LocalStack
+) -> None:
+    record_run("shown", "lacks", b'{"files": [{"path": "data.csv"}]}')
+    assert show("shown/lacks")[2].endswith("upload them, and then `run-recorder replay shown/lacks`.")
+    shared_stack.upload("runs/shown/lacks/data.csv", b"1")
+    assert show("shown/lacks")[2].endswith(
+        "All listed files are there now: `run-recorder replay shown/lacks` evaluates it again."
+    )
+    advice = json.loads(run_command("show", "shown/lacks", "--json").stdout)["advice"]
+    assert advice == show("shown/lacks")[2]
 
 
 def test_show_as_json_keeps_every_digit(record_run: Callable[..., Outcome]) -> None:
@@ -59,12 +100,12 @@ def test_show_as_json_keeps_every_digit(record_run: Callable[..., Outcome]) -> N
 
 def test_show_explains_why_a_run_is_not_recorded(record_run: Callable[..., Outcome], shared_stack: LocalStack) -> None:
     result = run_command("show", "shown/nowhere")
-    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
-    assert "neither a record nor a metadata.json" in result.stdout
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 2)
+    assert result.stdout.startswith("shown/nowhere: no record\nThere is neither a record nor a metadata.json")
 
     shared_stack.upload("runs/shown/waiting/metadata.json", b"{}")
     result = run_command("show", "shown/waiting")
-    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 2)
     assert "is not recorded" in result.stdout
     assert json.loads(run_command("show", "shown/waiting", "--json").stdout)["record"] is None
 
@@ -76,16 +117,13 @@ def test_show_explains_why_a_run_is_not_recorded(record_run: Callable[..., Outco
 
     shared_stack.s3.delete_object(Bucket=shared_stack.outputs["RunsBucket"], Key="runs/shown/again/metadata.json")
     assert json.loads(run_command("show", "shown/again", "--json").stdout)["state"] == "orphaned"
+    assert "remove its delete marker" in run_command("show", "shown/again").stdout
 
 
-def test_show_reports_truncated_errors_and_missing_files(record_run: Callable[..., Outcome]) -> None:
-    files = [{"path": f"{number}.csv"} for number in range(21)]
-    record_run("shown", "many", json.dumps({"files": files}).encode())
-    shown = run_command("show", "shown/many").stdout
-    assert "The document has more errors than these." in shown
-    assert "Listed files were missing: `reconcile --repair` looks for them again." in shown
-    record_run("shown", "twenty", json.dumps({"files": files[:20]}).encode())
-    assert "more errors" not in run_command("show", "shown/twenty").stdout
+def test_most_runs_need_two_requests(record_run: Callable[..., Outcome], made_stacks: list[Stack]) -> None:
+    record_run("shown", "quick")
+    run_command("show", "shown/quick")
+    assert made_stacks[-1].calls == {"DescribeStacks": 1, "GetItem": 1, "HeadObject": 1}
 
 
 @pytest.mark.parametrize("run", ["shown/run 1", "shown", "shown/", "/run-1", "shown/run-1/x", "", "runs/shown/run-1"])
@@ -93,3 +131,9 @@ def test_ids_that_no_run_can_have_are_a_usage_error(run: str) -> None:
     result = run_command("show", run)
     assert result.exit_code == ExitCode.USAGE
     assert "expected ORG/RUN, such as acme/run-0001" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("option", "needed"), [("--limit=3", "--history"), ("--since=1h", "--logs")])
+def test_option_of_a_screen_needs_the_screen(option: str, needed: str) -> None:
+    result = run_command("show", "acme/r", option)
+    assert (result.exit_code, f"needs {needed}" in result.stderr) == (ExitCode.USAGE, True)

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from pytest_mock import MockerFixture
@@ -54,7 +55,7 @@ def answer(mocker: MockerFixture) -> Callable[[int, str], None]:
 
     def begin(status: int, page: str) -> None:
         def send(_: object, request: Any, **_named: object) -> AWSResponse:
-            return AWSResponse(request.url, status, {"content-type": "text/html"}, Body(page))
+            return AWSResponse(request.url, status, HTTPHeaders.from_dict({"content-type": "text/html"}), Body(page))
 
         mocker.patch("moto.core.botocore_stubber.BotocoreStubber.__call__", send)
 

@@ -143,6 +143,20 @@ def stub_client(mocker: MockerFixture) -> Iterator[Callable[[str], Stubber]]:
 
 
 @pytest.fixture
+def made_stacks(mocker: MockerFixture) -> list[Stack]:
+    """The stacks that commands make, which count their calls."""
+    made: list[Stack] = []
+    initialize = Stack.__init__
+
+    def keep(stack: Stack, *arguments: Any, **named: Any) -> None:
+        initialize(stack, *arguments, **named)
+        made.append(stack)
+
+    mocker.patch.object(Stack, "__init__", keep)
+    return made
+
+
+@pytest.fixture
 def distinct_times(environment: pytest.MonkeyPatch) -> None:
     """Uploads that are a second apart: moto lists the versions of a key by the millisecond, and
     a record states their times by the second.
