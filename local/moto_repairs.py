@@ -1,4 +1,11 @@
-"""Changes to moto: operations that it lacks, and operations that are slow or unsafe with several processes."""
+"""Changes to moto, made in this process.
+
+Stands for: message move tasks (see `message_moves`), which moto lacks; the atomicity of an operation on one item or on
+one queue, which moto's threads break; a parameter of the type Number that is text in a function's environment.
+
+Leaves out: everything else in which moto differs from AWS. Its notifications have no sequencer and no version: events
+that have them are the tests' own.
+"""
 
 import functools
 import threading

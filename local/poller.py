@@ -1,4 +1,11 @@
-"""A poller of the queue. A process of it works like an execution environment of Lambda: one invocation at a time."""
+"""A poller of the queue. A process of it works like an execution environment of Lambda: one invocation at a time.
+
+Stands for: the event source mapping, which receives a batch, invokes the function, and deletes the messages that its
+answer does not report as failed; and for the function's environment.
+
+Leaves out: the maximum concurrency, the batching window, the time limit and the memory of an invocation, and the end of
+an execution environment. A batch whose invocation raises ends the poller.
+"""
 
 import json
 import os

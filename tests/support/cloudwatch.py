@@ -1,4 +1,11 @@
-"""As much of CloudWatch as decides whether an alarm of the template is raised."""
+"""The metrics and the alarms of CloudWatch, which moto stores and does not evaluate.
+
+Stands for: the metrics that a log line in the embedded metric format (EMF) becomes; alarms on one metric or on an
+expression, by the statistics, comparisons and functions that the template uses; the M out of N periods that raise them.
+
+Leaves out: units, resolutions below a minute, percentiles, anomaly detection, actions, states between OK and ALARM, and
+periods that are older than those that the alarm evaluates.
+"""
 
 import operator
 from collections.abc import Callable, Iterator

@@ -1,4 +1,11 @@
-"""The pipes of the template: the events that they make of the changes in the table's stream."""
+"""The pipes of the template, which moto lacks: the events that they make of the changes in the table's stream.
+
+Stands for: the choice of the changes that match a pipe's event patterns, which moto's EventBridge evaluates, and the
+text that the input template becomes, with paths in angle brackets only.
+
+Leaves out: batches, retries, the maximum age of a record, the queue of discarded records, reserved variables of
+templates, and the delivery to the event bus.
+"""
 
 import functools
 import json
