@@ -132,7 +132,6 @@ def _parse_organisation(value: str) -> str:
 
 
 run_argument = click.argument("run", metavar="ORG/RUN", callback=parse_run)
-organisation_argument = click.argument("organisation", metavar="ORG", type=_parse_organisation)
 optional_organisation_argument = click.argument(
     "organisation", metavar="[ORG]", required=False, type=_parse_organisation
 )
