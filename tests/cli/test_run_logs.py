@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from local.stack import LocalStack
 from run_recorder.domain import Outcome
 from tests.support.stack_fixtures import run_command
 
@@ -22,12 +22,10 @@ LINE = {
 
 
 @pytest.fixture
-def logs(
-    shared_stack: LocalStack, stub_client: Callable[[str], Stubber], record_run: Callable[..., Outcome]
-) -> Callable[..., Stubber]:
+def logs(stub_client: Callable[[str], Stubber], record_run: Callable[..., Outcome]) -> Callable[..., Stubber]:
     """Record the run, and answer FilterLogEvents with these pages of messages."""
     record_run("logged", "r")
-    resources = shared_stack._client("cloudformation").list_stack_resources(StackName="run-recorder")  # noqa: SLF001
+    resources = boto3.client("cloudformation").list_stack_resources(StackName="run-recorder")
     (group,) = [
         each["PhysicalResourceId"]
         for each in resources["StackResourceSummaries"]

@@ -9,6 +9,7 @@ from run_recorder.cli.list_runs import list_runs
 from run_recorder.cli.notifications import notifications
 from run_recorder.cli.output import escape_missing_characters
 from run_recorder.cli.reconcile import reconcile
+from run_recorder.cli.replay import replay
 from run_recorder.cli.show import show
 from run_recorder.cli.status import status
 from run_recorder.cli.upload import upload
@@ -19,6 +20,18 @@ main = click.Group(
     "run-recorder",
     callback=escape_missing_characters,
     help="Upload, check, show, compare and repair runs and their records. Guide: docs/command-line.md.",
-    commands=[validate, upload, wait, status, show, list_runs, reconcile, dead_letters, backfill, notifications],
+    commands=[
+        validate,
+        upload,
+        wait,
+        status,
+        show,
+        list_runs,
+        reconcile,
+        replay,
+        dead_letters,
+        backfill,
+        notifications,
+    ],
 )
 click.version_option(__version__, prog_name="run-recorder")(main)

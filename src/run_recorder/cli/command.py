@@ -100,8 +100,11 @@ class Command(click.Command):
 
 def parse_run(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Run | None:
     """Return the run that ``ORG/RUN`` names; None if there is no value."""
-    if value is None:
-        return None
+    return None if value is None else name_run(value)
+
+
+def name_run(value: str) -> Run:
+    """Return the run that ``ORG/RUN`` names."""
     run = parse_key(f"runs/{value}/metadata.json")
     if run is None:
         raise click.BadParameter(

@@ -1,7 +1,6 @@
 """`list`: the records of an organisation or of all, newest first."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from itertools import islice
 
 import click
@@ -10,11 +9,11 @@ from run_recorder.cli.command import (
     Command,
     json_lines_option,
     optional_organisation_argument,
-    parse_time,
     stack_options,
 )
 from run_recorder.cli.newest_records import Selection, find_newest, run_of
 from run_recorder.cli.output import describe_errors, echo_indented, echo_json, name_of, printable, to_json
+from run_recorder.cli.record_options import since_option, status_option
 from run_recorder.cli.records import Records
 from run_recorder.cli.stack import Stack
 from run_recorder.consumer.run_reader import RunRecord
@@ -24,7 +23,6 @@ from run_recorder.keys import parse_key
 from run_recorder.record_state import Item
 from run_recorder.runs import RunTable
 
-_STATUSES = [Outcome.RECORDED.value, Outcome.REJECTED.value, Outcome.PENDING.value]
 _AT_ONCE = 50
 _LINE = "{:<20}  {:<8}  {}"
 
@@ -41,13 +39,8 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
 
 @click.command("list", cls=Command, short_help="List records, newest first.")
 @optional_organisation_argument
-@click.option("--status", type=click.Choice(_STATUSES), help="Only records in this status.")
-@click.option(
-    "--since",
-    metavar="TIME",
-    callback=parse_time,
-    help="Only records written at this time or later: ISO 8601, or an age such as 36h.",
-)
+@status_option
+@since_option
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="Length of a page.")
 @click.option("--all", "everything", is_flag=True, help="Show all records, not one page.")
 @click.option(
@@ -61,7 +54,7 @@ def list_runs(
     *,
     organisation: str | None,
     status: str | None,
-    since: datetime | None,
+    since: str | None,
     limit: int,
     everything: bool,
     start_after: tuple[str, Run] | None,
@@ -75,8 +68,7 @@ def list_runs(
     """
     if full and not as_json:
         raise click.UsageError("--full needs --json")
-    written_since = since.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if since else None
-    selection = Selection(status, written_since, start_after)
+    selection = Selection(status, since, start_after)
     organisations = [organisation] if organisation else sorted(Records(stack.table).organisations())
     found = find_newest(stack.table, organisations, selection, None if everything else limit + 1)
     page = found if everything else islice(found, limit)

@@ -1,15 +1,12 @@
 """The output of `reconcile`: the findings, the progress, and the summary."""
 
-import sys
 from collections import Counter
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from run_recorder.cli.comparison import Finding, State
-from run_recorder.cli.output import count, echo_json, printable
+from run_recorder.cli.output import echo_json, name_of, printable
+from run_recorder.cli.run_lines import RunLines
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import JSON, Run
 
@@ -25,23 +22,10 @@ class Report:
         self._repaired = 0
         self._ahead: dict[str, Finding] = {}
         self.needs_attention = False
-        console = Console(stderr=True, highlight=False)
-        # If findings and the progress bar share a terminal, the console of the bar prints the findings above it.
-        self._on_one_terminal = console.is_terminal and sys.stdout.isatty()
-        self._progress = Progress(
-            _ComparedColumn(),
-            BarColumn(pulse_style="cyan"),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal or (as_json and self._on_one_terminal),
-            redirect_stdout=False,
-        )
-        self._task = self._progress.add_task("", total=None)
+        self._lines = RunLines("compared", as_json=as_json)
 
     def __enter__(self) -> None:
-        self._progress.start()
+        self._lines.start()
 
     def note(self, finding: Finding) -> None:
         """Remember a repair that was made ahead of the runs before it; called by several threads."""
@@ -54,14 +38,14 @@ class Report:
         self.needs_attention |= finding.needs_attention
         if resume_point:
             self._resume_point = resume_point
-            self._progress.update(self._task, advance=1, description=printable(_name(resume_point)))
+            self._lines.advance(resume_point)
         self._count(finding)
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         for key in sorted(self._ahead):
             self._count(self._ahead[key])
-        self._progress.stop()
-        last = _name(self._resume_point) if self._resume_point else None
+        self._lines.stop()
+        last = name_of(self._resume_point) if self._resume_point else None
         calls = dict(sorted(self._stack.calls.items()))
         if self._as_json:
             counts: dict[str, JSON] = {state.value: self._states[state] for state in State}
@@ -89,23 +73,9 @@ class Report:
         outcome = f"  → {_describe_repair(finding)}" if finding.outcome else ""
         error = f"  {printable(finding.error)}" if finding.error else ""
         line = f"{finding.state:<12}  {printable(finding.key)}{uploaded}{outcome}{error}"
-        if self._on_one_terminal:
-            self._progress.console.print(line, markup=False, soft_wrap=True)
-        else:
-            click.echo(line)
-
-
-class _ComparedColumn(ProgressColumn):
-    """The number of runs that are compared."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{count(int(task.completed), 'run', 'runs')} compared")
+        self._lines.echo(line)
 
 
 def _describe_repair(finding: Finding) -> str:
     """Return the outcome; of a config alone it would be ``duplicate``, because the verdict is recorded already."""
     return "config recorded" if finding.state is State.LACKS_CONFIG else str(finding.outcome)
-
-
-def _name(run: Run) -> str:
-    return f"{run.organisation_id}/{run.run_id}"

@@ -20,7 +20,7 @@ from run_recorder.evaluator import Evaluator
 from run_recorder.producer.destination import Destination
 from run_recorder.producer.rules import DeploymentRules
 from run_recorder.recorder import Recorder
-from run_recorder.runs import RunTable
+from run_recorder.runs import RunTable, UnchangedTable
 from run_recorder.s3 import S3
 
 # A person can wait longer than an invocation.
@@ -192,6 +192,10 @@ class Stack:
         with self._making_recorder:
             self._recorder = self._recorder or self._make_recorder(self.table)
             return self._recorder
+
+    def previewing_recorder(self) -> Recorder:
+        """Return a recorder like `recorder` that writes nothing; raises as `recorder`."""
+        return self._make_recorder(UnchangedTable(self.table.name, self.table.client))
 
     def _make_recorder(self, table: RunTable) -> Recorder:
         settings, configure = self._read_settings()
