@@ -1,7 +1,7 @@
 """Changes to moto, made in this process.
 
-Stands for: message move tasks (see `message_moves`), which moto lacks; the atomicity of an operation on one item or on
-one queue, which moto's threads break; a parameter of the type Number that is text in a function's environment.
+Stands for: the atomicity of an operation on one item or on one queue, which moto's threads break; a parameter of the
+type Number that is text in a function's environment.
 
 Leaves out: everything else in which moto differs from AWS. Its notifications have no sequencer and no version: events
 that have them are the tests' own.

@@ -49,6 +49,7 @@ def check_failure(result: Result, *texts: str) -> None:
 ON_A_STACK = [
     ["status"], ["notifications"], ["wait", "acme/r"], ["upload", str(Path(__file__).parent), "acme/r"],
     ["show", "acme/r"], ["list", "acme"], ["reconcile"], ["reconcile", "--repair"], ["backfill", "--yes"],
+    ["replay", "acme"], ["replay", "acme", "--yes"],
     ["dead-letters", "list"], ["dead-letters", "redrive", "--yes"], ["dead-letters", "discard", "--yes", "id"],
 ]  # fmt: skip
 
@@ -156,7 +157,9 @@ def test_bucket_and_table_replace_the_stack_that_names_them(
     assert run_command("show", "named/run-1", "--stack", "another").exit_code == ExitCode.SUCCESS
 
 
-@pytest.mark.parametrize("command", [["reconcile", "--repair"], ["backfill", "--yes"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["reconcile", "--repair"], ["replay", "acme"], ["backfill", "--yes"]], ids=" ".join
+)
 @pytest.mark.parametrize("option", ["--bucket", "--table"])
 def test_function_acts_on_no_bucket_or_table_but_its_own(command: list[str], option: str) -> None:
     check_failure(run_command(*command, option, "another"), "leave out --bucket and --table")

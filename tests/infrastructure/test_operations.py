@@ -126,7 +126,7 @@ def test_commands_of_the_guides_exist() -> None:
         (ROOT / name).read_text() for name in ("README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
     ]
     lines = [
-        line for text in texts for line in re.findall(r"(?:^|`|/)run-recorder ([a-z][^`#\n…]*)", text, re.MULTILINE)
+        line for text in texts for line in re.findall(r"(?:^|`|/)run-recorder ([a-z][^`#|\n…]*)", text, re.MULTILINE)
     ]
     assert len(lines) > 10
     for line in lines:

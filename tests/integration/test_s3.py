@@ -1,5 +1,6 @@
 """Class S3 with moto, whose ``mock_aws`` replaces ``mock_s3`` and its siblings since moto 5."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from run_recorder.s3 import S3
 from run_recorder.s3_objects import ListedObject
 
 BUCKET = "a-bucket"
+ETAG = hashlib.md5(b"{}", usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_list_buckets(s3_test: S3) -> None:
 
 
 def test_list_objects(s3_test: S3, metadata: str) -> None:
-    assert list(s3_test.list_objects(BUCKET)) == [ListedObject(metadata, 2)]
+    assert list(s3_test.list_objects(BUCKET)) == [ListedObject(metadata, 2, ETAG)]
 
 
 def test_list_objects_under_a_prefix(s3_test: S3, metadata: str, organisation_id: str) -> None:

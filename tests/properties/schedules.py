@@ -436,7 +436,7 @@ class Explorer:
         with (
             patch("run_recorder.runs.datetime", Clock),
             patch("run_recorder.evaluator.Wait", WaitOfUpload),
-            patch("run_recorder.evaluator.parse_metadata", parse_once),
+            patch("run_recorder.judgement.parse_metadata", parse_once),
         ):
             self._beginnings = tuple(
                 begin(self._scenario.event(delivery), index * self._scenario.clock_step)

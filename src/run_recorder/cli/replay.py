@@ -38,7 +38,7 @@ def _parse_pointer(_context: click.Context, _parameter: click.Parameter, value: 
     short_help="Evaluate uploads again, with the rules and settings of now.",
     attention="a run would change and was not changed, was left, has no metadata.json, or failed",
 )
-@click.argument("names", metavar="[ORG|ORG/RUN]…", nargs=-1)
+@click.argument("names", metavar="[ORG or ORG/RUN]…", nargs=-1)
 @click.option(
     "--from", "file", metavar="FILE", type=click.File(encoding="utf-8"), help="Read lines ORG/RUN; - is standard input."
 )
