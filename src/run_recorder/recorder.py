@@ -11,7 +11,6 @@ from run_recorder.large_document_gate import LargeDocumentGate
 from run_recorder.last_accepted import Search, Verdicts
 from run_recorder.ordered_writes import WriteResult, record_in_order
 from run_recorder.record_state import RecordState
-from run_recorder.replay import Replay, ReplaySwap
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 from run_recorder.s3_objects import StoredObject
@@ -55,15 +54,6 @@ class Recorder:
         if event.sequencer is None:
             return swap.run()
         return self._record_in_order(event, event.run, event.sequencer, swap)
-
-    def replay(self, run: Run) -> Replay:
-        """Evaluate the current upload of a run again, though it is settled; see `ReplaySwap`.
-
-        Raises:
-            UploadFailedError: AWS refused or did not answer, or other writers changed the record under each attempt.
-        """
-        event = ObjectEvent(self._runs_bucket, f"{run.prefix}metadata.json", run, created=True)
-        return ReplaySwap(self._table, self._uploads, self._evaluator, self._write_gate, event, run).replay()
 
     def find_last_accepted(self, run: Run, key: str, state: RecordState, current: StoredObject) -> Search | None:
         """Search the upload whose config a record should have, as `handle` does without a sequencer, and write nothing.

@@ -4,10 +4,12 @@ import enum
 from dataclasses import dataclass
 
 from run_recorder.compare_and_swap import MAX_ATTEMPTS, CompareAndSwap, shows
-from run_recorder.domain import Outcome
+from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.dynamodb_value import deserialize
 from run_recorder.errors import ContentionError, FieldError
-from run_recorder.record_state import RecordState
+from run_recorder.record_state import Condition, RecordState
+from run_recorder.recorder import Recorder
+from run_recorder.runs import Attributes, RunTable
 from run_recorder.s3_objects import StoredObject
 from run_recorder.verdict import Evaluation
 
@@ -115,3 +117,23 @@ class ReplaySwap(CompareAndSwap):
             for name, value in verdict.accepted.items()
             if name not in ("source", "config_sha256") and value != (deserialize(item[name]) if name in item else None)
         )
+
+
+class ReplayingRecorder(Recorder):
+    """A recorder that can also evaluate a settled upload again."""
+
+    def replay(self, run: Run) -> Replay:
+        """Evaluate the current upload of a run again; see `ReplaySwap`.
+
+        Raises:
+            UploadFailedError: AWS refused or did not answer, or other writers changed the record under each attempt.
+        """
+        event = ObjectEvent(self._runs_bucket, f"{run.prefix}metadata.json", run, created=True)
+        return ReplaySwap(self._table, self._uploads, self._evaluator, self._write_gate, event, run).replay()
+
+
+class UnchangedTable(RunTable):
+    """A table whose records are read, and never written: every write seems to succeed."""
+
+    def write(self, run: Run, attributes: Attributes, condition: Condition, after: str | None = None) -> None:
+        """Write nothing."""

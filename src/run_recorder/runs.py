@@ -7,7 +7,6 @@ with what is there instead.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,10 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 # botocore does not catch the error of an answer that is not UTF-8.
-_FAULTS = (ClientError, BotoCoreError, UnicodeDecodeError)
-# In seconds, before each request for what the answer to the one before left out. 100 items of 400 KB take three
-# answers; a throttled table needs a few seconds.
-_PAUSES = (0, 0, 0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+CALL_ERRORS = (ClientError, BotoCoreError, UnicodeDecodeError)
+"""The errors that a call of DynamoDB may raise."""
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 
 Attributes = Mapping[str, JSON]
@@ -61,36 +58,10 @@ class RunTable:
     def read(self, run: Run) -> Item | None:
         """Return the whole record as of now (a consistent read); None if there is none."""
         try:
-            response = self.client.get_item(TableName=self.name, Key=_key(run), ConsistentRead=True)
-        except _FAULTS as error:
+            response = self.client.get_item(TableName=self.name, Key=key_of(run), ConsistentRead=True)
+        except CALL_ERRORS as error:
             raise AWSCallError(f"reading the record of {run.path} failed: {error}") from error
         return response.get("Item")
-
-    def read_many(self, runs: Iterable[Run], *attributes: str) -> dict[Run, Item]:
-        """Return the records of at most 100 runs, or these attributes of them, eventually consistent.
-
-        A run without a record is absent. Sends one request, and another one for what DynamoDB left out of its answer:
-        an answer has at most 16 MB.
-        """
-        keys: list[Any] = [_key(run) for run in runs]
-        request: dict[str, Any] = {}
-        if attributes:
-            names = {f"#{name}": name for name in ("organisation_id", "run_id", *attributes)}
-            request = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
-        found: dict[Run, Item] = {}
-        for pause in _PAUSES:
-            if not keys:
-                return found
-            time.sleep(pause)
-            try:
-                response = self.client.batch_get_item(RequestItems={self.name: {"Keys": keys, **request}})  # type: ignore[dict-item]
-            except _FAULTS as error:
-                raise AWSCallError(f"reading the records of {self.name} failed: {error}") from error
-            for item in response["Responses"].get(self.name, []):
-                found[Run(item["organisation_id"]["S"], item["run_id"]["S"])] = item
-            left = response["UnprocessedKeys"].get(self.name)
-            keys = left["Keys"] if left else []
-        raise AWSCallError(f"reading the records of {self.name} failed: DynamoDB left some out of each answer")
 
     def find(self, operation: Literal["query", "scan"], **request: Any) -> Iterator[Item]:  # noqa: ANN401
         """Find the items of a query or scan of the table with these parameters; a page at a time."""
@@ -99,7 +70,7 @@ class RunTable:
                 if "Items" not in page:
                     raise AWSCallError(f"reading the records of {self.name} ended early")
                 yield from page["Items"]
-        except _FAULTS as error:
+        except CALL_ERRORS as error:
             raise AWSCallError(f"reading the records of {self.name} failed: {error}") from error
 
     def write(self, run: Run, attributes: Attributes, condition: Condition, after: str | None = None) -> Refusal | None:
@@ -117,14 +88,14 @@ class RunTable:
         try:
             self.client.update_item(
                 TableName=self.name,
-                Key=_key(run),
+                Key=key_of(run),
                 UpdateExpression=update,
                 ConditionExpression=condition.expression,
                 ExpressionAttributeNames={f"#{name}": name for name in names},
                 ExpressionAttributeValues={**{f":{name}": value for name, value in values.items()}, **condition.values},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except _FAULTS as error:
+        except CALL_ERRORS as error:
             if not isinstance(error, ClientError) or error.response["Error"]["Code"] != _CONDITION_FAILED:
                 raise AWSCallError(f"writing the record of {run.path} failed: {error}") from error
             # Not every emulator sends the item.
@@ -133,13 +104,6 @@ class RunTable:
                 return None
             return Refusal(RecordState.of(item) if item else None)
         return None
-
-
-class UnchangedTable(RunTable):
-    """A table whose records are read, and never written: every write seems to succeed."""
-
-    def write(self, run: Run, attributes: Attributes, condition: Condition, after: str | None = None) -> None:
-        """Write nothing."""
 
 
 def _build_update(present: Iterable[str], absent: list[str]) -> str:
@@ -156,7 +120,8 @@ def _is_written(item: Item, values: Item) -> bool:
     return all(item.get(name) == value for name, value in values.items() if "S" in value or name == "source")
 
 
-def _key(run: Run) -> dict[str, Any]:
+def key_of(run: Run) -> dict[str, Any]:
+    """Return the key of the record of a run, in the format of DynamoDB's low-level API."""
     return {"organisation_id": {"S": run.organisation_id}, "run_id": {"S": run.run_id}}
 
 

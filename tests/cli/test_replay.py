@@ -18,7 +18,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome, Run
 from run_recorder.errors import AWSCallError, ContentionError
 from run_recorder.record_state import RecordState
-from run_recorder.recorder import Recorder
+from run_recorder.replay import ReplayingRecorder
 from tests.support.documents import BAD, INCOMPLETE, document, good
 from tests.support.fake_s3 import client_error
 from tests.support.stack_fixtures import run_command
@@ -158,16 +158,16 @@ def test_run_without_a_document_or_a_record_is_reported(shared_stack: LocalStack
 def test_run_that_fails_does_not_stop_the_others(record_run: RecordRun, mocker: MockerFixture) -> None:
     for run_id in "abc":
         record_run("failing", run_id, BAD)
-    evaluate = Recorder.replay
+    evaluate = ReplayingRecorder.replay
 
-    def fail(self: Recorder, run: Run) -> Any:
+    def fail(self: ReplayingRecorder, run: Run) -> Any:
         if run.run_id == "a":
             raise ContentionError("the record changed")
         if run.run_id == "b":
             raise AWSCallError("archived") from ClientError({"Error": {"Code": "InvalidObjectState"}}, "GetObject")
         return evaluate(self, run)
 
-    mocker.patch.object(Recorder, "replay", fail)
+    mocker.patch.object(ReplayingRecorder, "replay", fail)
     result = replay("failing")
     assert result.exit_code == ExitCode.ATTENTION
     assert result.stdout.splitlines() == [
@@ -183,14 +183,14 @@ def test_failure_of_all_calls_ends_the_command_and_tells_where_to_continue(
 ) -> None:
     for run_id in "abc":
         record_run("stopping", run_id, BAD)
-    evaluate = Recorder.replay
+    evaluate = ReplayingRecorder.replay
 
-    def fail(self: Recorder, run: Run) -> Any:
+    def fail(self: ReplayingRecorder, run: Run) -> Any:
         if run.run_id == "b":
             raise AWSCallError("no answer") from client_error("ExpiredToken")
         return evaluate(self, run)
 
-    mocker.patch.object(Recorder, "replay", fail)
+    mocker.patch.object(ReplayingRecorder, "replay", fail)
     result = replay("stopping")
     assert result.exit_code == ExitCode.AWS
     assert "stopped early; continue with --start-after stopping/a\n" in result.stderr

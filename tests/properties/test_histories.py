@@ -43,7 +43,7 @@ from local.show import plain
 from local.stack import LocalStack
 from run_recorder.config import load_settings
 from run_recorder.domain import Run
-from run_recorder.recorder import Recorder
+from run_recorder.replay import ReplayingRecorder
 from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
 from run_recorder.waiting import Wait
@@ -304,7 +304,7 @@ class Histories(RuleBasedStateMachine):
         """The current upload again, though it is settled. An incomplete one waits, and nothing is recorded."""
         self.figures["replays"] += 1
         before, current = self._read(), self.current
-        recorder = Recorder(load_settings(), S3(), RunTable(self.stack.outputs["RunsTable"]))
+        recorder = ReplayingRecorder(load_settings(), S3(), RunTable(self.stack.outputs["RunsTable"]))
         result = recorder.replay(Run("acme", self.run_id))
         self.record = self._read()
         assert (result.state == "gone") is (current is None)

@@ -8,9 +8,7 @@ import pytest
 
 from run_recorder.config import load_settings
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
-from run_recorder.recorder import Recorder
-from run_recorder.replay import Replay, ReplayState
-from run_recorder.runs import UnchangedTable
+from run_recorder.replay import Replay, ReplayingRecorder, ReplayState, UnchangedTable
 from run_recorder.s3 import S3
 from tests.support.documents import BAD, GOOD, INCOMPLETE, document
 from tests.support.fake_s3 import client_error
@@ -34,7 +32,8 @@ def rejected(*errors: FieldError) -> dict[str, Any]:
 
 
 def replay(bench: RecorderBench) -> Replay:
-    return bench.recorder.replay(RUN)
+    recorder = ReplayingRecorder(load_settings(), S3(bench.s3_client), bench.table)
+    return recorder.replay(RUN)
 
 
 def test_upload_that_was_rejected_for_the_deployment_is_recorded_once_that_is_right(
@@ -182,6 +181,6 @@ def test_failure_of_aws_is_raised(recorder_bench: RecorderBench) -> None:
 def test_table_that_is_not_written_shows_what_would_change(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(GOOD, "v1")
     table = UnchangedTable(TABLE, recorder_bench.dynamodb_client)
-    recorder = Recorder(load_settings(), S3(recorder_bench.s3_client), table)
+    recorder = ReplayingRecorder(load_settings(), S3(recorder_bench.s3_client), table)
     assert recorder.replay(RUN) == Replay(ReplayState.CHANGED, None, "recorded", changes=("config",))
     assert recorder_bench.writes == []

@@ -242,53 +242,11 @@ def test_refusals_and_silence_raise(
 ) -> None:
     for error in (client_error("ProvisionedThroughputExceededException"), UNREACHABLE, NOT_UTF8):
         dynamodb_client.get_item.side_effect = error
-        dynamodb_client.batch_get_item.side_effect = error
         dynamodb_client.update_item.side_effect = error
         dynamodb_client.get_paginator.return_value.paginate.side_effect = error
         with pytest.raises(AWSCallError, match="reading the records of table failed"):
             list(table.find("query"))
         with pytest.raises(AWSCallError, match="reading the record of acme/run-0001/ failed"):
             table.get(run)
-        with pytest.raises(AWSCallError, match="reading the records of table failed"):
-            table.read_many([run])
         with pytest.raises(AWSCallError, match="writing the record of acme/run-0001/ failed"):
             table.write(run, ATTRIBUTES, CONDITION)
-
-
-def test_many_records_are_read_with_one_request(table: RunTable, run: Run, dynamodb_client: MagicMock) -> None:
-    dynamodb_client.batch_get_item.return_value = {"Responses": {"table": [written_item()]}, "UnprocessedKeys": {}}
-    absent = Run("acme", "absent")
-    assert table.read_many([run, absent], "etag") == {run: written_item()}
-    names = {"#organisation_id": "organisation_id", "#run_id": "run_id", "#etag": "etag"}
-    dynamodb_client.batch_get_item.assert_called_once_with(
-        RequestItems={
-            "table": {
-                "Keys": [KEY, {"organisation_id": {"S": "acme"}, "run_id": {"S": "absent"}}],
-                "ProjectionExpression": "#organisation_id, #run_id, #etag",
-                "ExpressionAttributeNames": names,
-            }
-        }
-    )
-    assert table.read_many([]) == {}
-    assert dynamodb_client.batch_get_item.call_count == 1
-
-
-def test_records_that_an_answer_leaves_out_are_read_again(
-    table: RunTable, run: Run, dynamodb_client: MagicMock, mocker: MockerFixture
-) -> None:
-    sleep = mocker.patch("run_recorder.runs.time.sleep", autospec=True)
-    key = {"organisation_id": {"S": "acme"}, "run_id": {"S": "other"}}
-    answers: list[dict[str, Any]] = [
-        {"Responses": {"table": [written_item()]}, "UnprocessedKeys": {"table": {"Keys": [key]}}},
-        {"Responses": {"table": [key]}, "UnprocessedKeys": {}},
-    ]
-    dynamodb_client.batch_get_item.side_effect = answers
-    other = Run("acme", "other")
-    assert table.read_many([run, other]) == {run: written_item(), other: key}
-    assert dynamodb_client.batch_get_item.call_count == 2
-
-    dynamodb_client.batch_get_item.side_effect = None
-    dynamodb_client.batch_get_item.return_value = {"Responses": {}, "UnprocessedKeys": {"table": {"Keys": [key]}}}
-    with pytest.raises(AWSCallError, match="DynamoDB left some out of each answer"):
-        table.read_many([run])
-    assert sum(call.args[0] for call in sleep.call_args_list) > 5

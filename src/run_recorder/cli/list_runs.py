@@ -20,6 +20,7 @@ from run_recorder.consumer.run_reader import RunRecord
 from run_recorder.domain import Outcome, Run
 from run_recorder.dynamodb_value import deserialize
 from run_recorder.keys import parse_key
+from run_recorder.record_batches import read_many
 from run_recorder.record_state import Item
 from run_recorder.runs import RunTable
 
@@ -85,7 +86,7 @@ def _print_whole(table: RunTable, items: Iterator[Item]) -> Item | None:
     """Print whole records as JSON; return the last item."""
     last = None
     for chunk in _chunks(items):
-        records = table.read_many(map(run_of, chunk))
+        records = read_many(table, map(run_of, chunk))
         for item in chunk:
             if record := records.get(run_of(item)):
                 echo_json(deserialize({"M": record}))
@@ -100,7 +101,7 @@ def _print(table: RunTable, items: Iterator[Item], *, as_json: bool) -> Item | N
         if last is None and not as_json:
             click.echo(_LINE.format("recorded_at", "status", "run"))
         not_accepted = [run_of(item) for item in chunk if item["status"]["S"] != Outcome.RECORDED]
-        records = table.read_many(not_accepted, "status", "errors", "errors_truncated")
+        records = read_many(table, not_accepted, "status", "errors", "errors_truncated")
         for item in chunk:
             record = records.get(run_of(item))
             _print_item(item, RunRecord.of(record) if record else None, as_json=as_json)

@@ -24,7 +24,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.concurrency import map_in_order
 from run_recorder.domain import Run
 from run_recorder.errors import AWSCallError, ContentionError
-from run_recorder.recorder import Recorder
+from run_recorder.replay import ReplayingRecorder
 
 
 def _parse_pointer(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -118,7 +118,7 @@ def _lines(file: TextIO | None) -> Iterator[str]:
     return filter(None, map(str.strip, file or ()))
 
 
-def _replay(recorder: Recorder, runs: Iterable[Run], report: ReplayReport) -> None:
+def _replay(recorder: ReplayingRecorder, runs: Iterable[Run], report: ReplayReport) -> None:
     def evaluate(run: Run) -> Replayed:
         try:
             return Replayed(run, recorder.replay(run))

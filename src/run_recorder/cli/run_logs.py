@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from run_recorder.cli.stack import Stack, StackError
+from run_recorder.cli.clients import StackError
+from run_recorder.cli.stack import Stack
 from run_recorder.domain import JSON, Run
 
 _RESOURCE = "RecorderLogs"

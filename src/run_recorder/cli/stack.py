@@ -2,35 +2,21 @@
 
 import functools
 import threading
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from run_recorder.cli.answers import require_answer_of_aws
-from run_recorder.concurrency import WORKERS
+from run_recorder.cli.clients import Clients, StackError
 from run_recorder.config import ModelConfig, Settings, build_model_config, load_settings
 from run_recorder.consumer.run_reader import RunReader
 from run_recorder.domain import Metadata, Run
-from run_recorder.errors import RunRecorderError
 from run_recorder.evaluator import Evaluator
 from run_recorder.producer.destination import Destination
 from run_recorder.producer.rules import DeploymentRules
-from run_recorder.recorder import Recorder
-from run_recorder.runs import RunTable, UnchangedTable
+from run_recorder.replay import ReplayingRecorder, UnchangedTable
+from run_recorder.runs import RunTable
 from run_recorder.s3 import S3
-
-# A person can wait longer than an invocation.
-_CLIENT_CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, max_pool_connections=WORKERS
-)
-
-
-class StackError(RunRecorderError):
-    """A stack that does not exist, or that is not a stack of Run Recorder."""
 
 
 class Stack:
@@ -62,30 +48,16 @@ class Stack:
             endpoint_url: AWS endpoint; None for the default of boto3.
         """
         self.name = name
-        self.calls: Counter[str] = Counter()
+        self._clients = Clients(profile, region, endpoint_url)
+        self.calls = self._clients.calls
         self._bucket = bucket
         self._table = table
-        self._profile = profile
-        self._region = region
-        self._endpoint_url = endpoint_url
-        self._counting, self._making_recorder = threading.Lock(), threading.Lock()
-        self._recorder: Recorder | None = None
-
-    @functools.cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session(profile_name=self._profile, region_name=self._region)
+        self._making_recorder = threading.Lock()
+        self._recorder: ReplayingRecorder | None = None
 
     def client(self, service: str, region: str | None = None) -> Any:  # noqa: ANN401 - the clients' types differ
         """Return a new client of an AWS service, in the region of the stack or in another one."""
-        try:
-            client: Any = self._session.client(  # type: ignore[call-overload]
-                service, region_name=region, endpoint_url=self._endpoint_url, config=_CLIENT_CONFIG
-            )
-        except ValueError as error:  # raised by botocore for a malformed URL or region
-            raise StackError(f"{error}: check --endpoint-url and --region") from error
-        client.meta.events.register("before-call", self._count)
-        client.meta.events.register("before-parse", require_answer_of_aws)
-        return client
+        return self._clients.make(service, region)
 
     @functools.cached_property
     def _description(self) -> dict[str, Any]:
@@ -182,7 +154,7 @@ class Stack:
                 "name another stack with --stack"
             )
 
-    def recorder(self) -> Recorder:
+    def recorder(self) -> ReplayingRecorder:
         """Return the recorder with the settings of the deployed function, which are read once. Safe between threads.
 
         Raises:
@@ -193,13 +165,13 @@ class Stack:
             self._recorder = self._recorder or self._make_recorder(self.table)
             return self._recorder
 
-    def previewing_recorder(self) -> Recorder:
+    def previewing_recorder(self) -> ReplayingRecorder:
         """Return a recorder like `recorder` that writes nothing; raises as `recorder`."""
         return self._make_recorder(UnchangedTable(self.table.name, self.table.client))
 
-    def _make_recorder(self, table: RunTable) -> Recorder:
+    def _make_recorder(self, table: RunTable) -> ReplayingRecorder:
         settings, configure = self._read_settings()
-        return Recorder(settings, self.s3, table, configure)
+        return ReplayingRecorder(settings, self.s3, table, configure)
 
     def evaluator(self) -> Evaluator:
         """Return an evaluator with the settings of the deployed function; raises as `recorder`."""
@@ -211,7 +183,3 @@ class Stack:
         function = self.client("lambda").get_function_configuration(FunctionName=self.output("RecorderFunction"))
         environment = function["Environment"]["Variables"]
         return load_settings(environment), functools.partial(build_model_config, env=environment)
-
-    def _count(self, model: Any, **_: Any) -> None:  # noqa: ANN401 - botocore's hook
-        with self._counting:
-            self.calls[model.name] += 1
