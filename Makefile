@@ -56,7 +56,7 @@ unit: $(VENV)/dev.done ## Test each module alone with boto3 mocked, and check th
 	$(BIN)/coverage report --include='src/run_recorder/*' --omit='*/cli/*,*/__main__.py' --fail-under=95
 
 integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sample events, stack, package
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, integration cli infrastructure properties)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(addprefix tests/, properties integration cli infrastructure)
 
 soak: $(VENV)/dev.done $(VENV)/dist.done ## Test more schedules, histories, runs and inputs, for longer than `make test`
 	$(BIN)/pytest --numprocesses auto --dist load -m "slow or not slow" --hypothesis-profile=soak \
