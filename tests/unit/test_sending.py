@@ -1,6 +1,7 @@
 """What is sent, by what is there; `tests/integration/test_upload.py` has the function answer."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack
 from unittest.mock import MagicMock
@@ -10,7 +11,7 @@ from pytest_mock import MockerFixture
 
 from run_recorder.consumer.run_reader import RunReader, RunRecord
 from run_recorder.domain import Run
-from run_recorder.errors import FieldError, RunExistsError, UploadRefusedError
+from run_recorder.errors import AWSCallError, FieldError, RunExistsError, UploadRefusedError
 from run_recorder.producer import sending, upload
 from run_recorder.producer.destination import Destination
 from run_recorder.producer.options import TIMEOUT, Amount, UploadOptions, UploadResult
@@ -155,6 +156,17 @@ def test_document_that_came_meanwhile_is_not_replaced(bench: SendingBench) -> No
 
     bench.document.side_effect = refuse
     with pytest.raises(RunExistsError):
+        bench.upload()
+
+
+def test_document_that_is_there_and_may_not_be_read_may_be_the_same(
+    bench: SendingBench, client_error: Callable[..., Exception]
+) -> None:
+    denied = AWSCallError("denied")
+    denied.__cause__ = client_error("AccessDenied")
+    bench.s3.read_object.side_effect = denied
+    bench.document.return_value = None
+    with pytest.raises(RunExistsError, match="may be the same: try again when it is recorded"):
         bench.upload()
 
 

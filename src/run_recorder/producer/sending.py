@@ -146,8 +146,9 @@ def _identify(present: Present) -> AwaitedUpload:
 
 
 def _exists(present: Present) -> RunExistsError:
-    record = present.record
-    known = f", which was {record.status} at {record.recorded_at}" if record else ""
-    return RunExistsError(
-        [FieldError(DOCUMENT, f"the run has another one{known}: choose another run id, or replace it")]
-    )
+    if present.is_empty:  # S3 refused to replace it, and the caller may not read it
+        message = "the run has one that is not recorded yet, which may be the same: try again when it is recorded"
+    else:
+        known = f", which was {present.record.status} at {present.record.recorded_at}" if present.record else ""
+        message = f"the run has another one{known}: choose another run id, or replace it"
+    return RunExistsError([FieldError(DOCUMENT, message)])
