@@ -53,20 +53,23 @@ def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
     return {"ready": ready, "first": time.process_time()}
 
 
-def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[float]:
-    """Return the median seconds of each handler for an event, by ``clock`` of the module ``time``.
+def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[list[float]]:
+    """Return the seconds of each handler for each event but the first, by ``clock`` of the module ``time``.
 
-    The handlers alternate in this process; the first event of each handler is left out.
+    All handlers handle an event before any of them handles the next one. The order of the handlers is reversed with
+    each event.
     """
     now = getattr(time, clock)
     loaded = [load(handler) for handler in handlers]
     seconds: list[list[float]] = [[] for _ in loaded]
+    turn = list(zip(loaded, seconds, strict=True))
     for event in events:
-        for handle, taken in zip(loaded, seconds, strict=True):
+        for handle, taken in turn:
             before = now()
             handle(event, Context())
             taken.append(now() - before)
-    return [sorted(taken[1:])[len(taken) // 2 - 1] for taken in seconds]
+        turn.reverse()
+    return [taken[1:] for taken in seconds]
 
 
 def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:

@@ -18,6 +18,7 @@ class Row:
         beside: the name of the other figure.
         other: the other figure.
         limit: the highest ratio allowed; None for no limit.
+        of_pairs: the median of the ratios of pairs, if both figures were measured in pairs.
     """
 
     what: str
@@ -26,11 +27,12 @@ class Row:
     beside: str
     other: float
     limit: float | None = None
+    of_pairs: float | None = None
 
     @property
     def ratio(self) -> float:
         """The ratio of our figure to the other."""
-        return self.ours / self.other
+        return self.of_pairs or self.ours / self.other
 
     @property
     def is_kept(self) -> bool:

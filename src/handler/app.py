@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
 from handler.dispatcher import WORKERS, Dispatcher, Invocation
+from handler.last_modified import parse_last_modified
 from handler.report import StdoutHandler
 from run_recorder._version import __version__
 from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
@@ -83,14 +84,18 @@ def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _connect(_environment: tuple[tuple[str, str], ...]) -> Dispatcher:
+def _connect(environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     """Return the dispatcher and the clients that all invocations with the same environment variables share."""
-    settings = load_settings()
+    # The environment is read for each config. `os.environ` encodes the name and decodes the value each time.
+    env = dict(environment)
+    settings = load_settings(env)
+    s3 = boto3.client("s3", config=_CLIENT_CONFIG)
+    s3.meta.events.register("before-parse.s3.GetObject", parse_last_modified)
     recorder = Recorder(
         settings,
-        S3(boto3.client("s3", config=_CLIENT_CONFIG)),
+        S3(s3),
         RunTable(settings.runs_table, boto3.client("dynamodb", config=_CLIENT_CONFIG)),
-        build_model_config,
+        functools.partial(build_model_config, env=env),
     )
     return Dispatcher(
         recorder,

@@ -75,3 +75,8 @@ def test_large_documents_have_the_greatest_size() -> None:
 @pytest.mark.parametrize(("limit", "is_kept"), [(None, True), (0.5, True), (0.49, False)])
 def test_limit_is_the_highest_ratio(limit: float | None, is_kept: bool) -> None:
     assert Row("start", "ms", 1, "floor", 2, limit).is_kept is is_kept
+
+
+def test_ratio_of_pairs_replaces_the_ratio_of_the_medians() -> None:
+    row = Row("run", "ms", 3, "bare calls", 2, 1.1, of_pairs=1.05)
+    assert (row.ratio, row.is_kept) == (1.05, True)
