@@ -60,7 +60,8 @@ integration: $(VENV)/dev.done $(VENV)/sam.done ## Test the modules together: sam
 
 soak: $(VENV)/dev.done $(VENV)/dist.done ## Test more schedules, histories, runs and inputs, for longer than `make test`
 	$(BIN)/pytest --numprocesses auto --dist load -m "slow or not slow" --hypothesis-profile=soak \
-		tests/properties tests/integration/test_backfill.py tests/integration/test_release.py
+		tests/properties tests/cli/test_reconcile_scale.py \
+		$(addprefix tests/integration/, test_backfill.py test_benchmarks.py test_release.py)
 
 fuzz: $(VENV)/dev.done $(VENV)/fuzz.done ## Search for documents and events that break the rules, for SECONDS=600
 	@$(MAKE) --no-print-directory --jobs 2 fuzz-documents fuzz-events

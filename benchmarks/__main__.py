@@ -11,6 +11,7 @@ import click
 from benchmarks.builds import build
 from benchmarks.measure import LATENCY, PROCESSES, Bench
 from benchmarks.report import Row, print_table, to_json
+from benchmarks.scale import measure_scale
 from benchmarks.server import serve
 from benchmarks.uploads import measure_uploads
 from local.sam import find_python
@@ -29,6 +30,9 @@ _NOTES = [
     "that were tried, the first while it is read, the second, a record of 340,000 empty strings, while it is written.",
     "upload: `upload_run` of a folder, and the bare calls: the SHA-256 of each file, and boto3's transfer manager. The "
     "server keeps nothing.",
+    "reconcile, list, replay: the commands over the runs of ten organisations whose records are right, and the calls "
+    "that they cannot avoid, one after the other. The clients sign their requests and parse the answers, which are "
+    "made up in memory. One process each, warm.",
     "All handlers call the same local HTTP server, which gives prepared answers. Medians; the handlers alternate.",
 ]
 
@@ -59,6 +63,7 @@ def _measure(bench: Bench, rounds: int) -> list[Row]:
     with serve(LATENCY) as url:
         rows += _batch(bench, url)
     rows += measure_uploads(rounds)
+    rows += measure_scale()
     size = bench.size()
     rows.append(Row("package", "MB", size["ours"], "limit", 10, 1))
     rows.append(Row("package", "MB", size["ours"], "default build", size["default"]))

@@ -10,8 +10,11 @@ import pytest
 
 from benchmarks.discarding_server import discard
 from benchmarks.documents import BUCKET, DOCUMENTS, make_event
+from benchmarks.many_runs import ORGANISATIONS, ManyRuns
 from benchmarks.probe import Context
 from benchmarks.report import Row
+from benchmarks.scale import COMMANDS, measure_scale
+from benchmarks.scale_probe import run_bare, run_ours
 from benchmarks.server import serve
 from benchmarks.upload_probe import upload_bare, upload_ours
 from handler.app import lambda_handler
@@ -80,3 +83,41 @@ def test_limit_is_the_highest_ratio(limit: float | None, is_kept: bool) -> None:
 def test_ratio_of_pairs_replaces_the_ratio_of_the_medians() -> None:
     row = Row("run", "ms", 3, "bare calls", 2, 1.1, of_pairs=1.05)
     assert (row.ratio, row.is_kept) == (1.05, True)
+
+
+RUNS = 300
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("reconcile", {"ListObjectsV2": 10, "Query": 10, "HeadObject": RUNS}),
+        ("list", {"Query": 10, "BatchGetItem": 3}),
+        ("replay", {"Query": 10, "GetItem": RUNS, "GetObject": RUNS}),
+    ],
+)
+@pytest.mark.usefixtures("environment")
+def test_commands_find_all_runs_right_in_more_requests_than_the_bare_calls(
+    name: str, bare: dict[str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours_runs, bare_runs = ManyRuns(RUNS), ManyRuns(RUNS)
+    run_ours(name, ours_runs)
+    run_bare(name, bare_runs)
+    assert bare_runs.requests == bare
+    assert all(ours_runs.requests[operation] >= count for operation, count in bare.items())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    if name == "list":
+        names = [f"{line['organisation_id']}/{line['run_id']}" for line in lines]
+        assert len(set(names)) == len(names) == RUNS
+        assert {name.partition("/")[0] for name in names} == set(ORGANISATIONS)
+        return
+    (line,) = lines
+    right = {"reconcile": "current", "replay": "unchanged"}[name]
+    assert {state: count for state, count in line["summary"]["counts"].items() if count} == {right: RUNS}
+
+
+@pytest.mark.slow
+def test_commands_take_as_long_for_each_of_100_000_runs_as_of_1000_and_no_more_memory() -> None:
+    rows = measure_scale(1000, 100_000)
+    assert len(rows) == 4 * len(COMMANDS)
+    assert [row for row in rows if not row.is_kept] == []
