@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Self
 from unittest.mock import MagicMock
 
 from botocore.exceptions import ClientError
+from botocore.hooks import HierarchicalEmitter
 from botocore.response import StreamingBody
 
 from run_recorder.errors import AWSCallError
@@ -66,6 +68,7 @@ class FakeS3:
         requests: how many requests of each operation there were.
         reads: the version ids of all GetObject requests, None for the current object.
         lists: the texts after which the ListObjectsV2 requests began.
+        meta: the events of the client, of which none happens.
     """
 
     def __init__(self, bucket: str = BUCKET) -> None:
@@ -73,6 +76,7 @@ class FakeS3:
         self.requests = Counter[str]()
         self.reads: list[str | None] = []
         self.lists: list[str] = []
+        self.meta = SimpleNamespace(events=HierarchicalEmitter())
         self._bucket = bucket
         self._versions: dict[str, list[Version]] = {}
         self._sizes: dict[str, int] = {}
