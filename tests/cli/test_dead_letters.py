@@ -345,10 +345,10 @@ def test_failure_of_aws_for_all_objects_ends_the_command(
     send: Callable[..., str], upload: Callable[..., Any], mocker: MockerFixture, command: list[str]
 ) -> None:
     send(upload("unknown"))
-    mocker.patch.object(S3, "head_object", side_effect=failed_call("HeadObject", "503"))
+    failure = mocker.patch.object(S3, "head_object", side_effect=failed_call("HeadObject", "503"))
     result = dead_letters(*command)
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (3, "Error: it failed: 503: …")
-    mocker.stopall()
+    mocker.stop(failure)
     assert len(listed()) == 1
 
 

@@ -12,6 +12,7 @@ from moto.sqs.models import Message
 from pytest_mock import MockerFixture
 
 from handler.app import lambda_handler
+from local.invoke import invoke
 from local.show import COLOURS
 from local.stack import LocalStack
 from local.template import translate
@@ -58,13 +59,21 @@ def test_invoke_fails_when_the_function_raises() -> None:
         (".vscode-like.json", "is not an event: expected a JSON object"),
     ],
 )
-def test_invoke_of_a_file_that_is_no_event_fails_with_one_line(name: str, message: str, tmp_path: Path) -> None:
+def test_invoke_of_a_file_that_is_no_event_fails_with_one_line(
+    name: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if name.startswith("."):
         name = str(tmp_path / name)
         Path(name).write_text("[]")
-    run = run_local("invoke", name)
-    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
-    assert message in run.stderr
+    assert invoke(Path(name)) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert message in printed.err
+
+
+def test_invoke_of_a_file_that_is_not_there_ends_the_process_with_its_status() -> None:
+    run = run_local("invoke", "nosuch.json")
+    assert (run.returncode, run.stdout) == (1, "")
 
 
 def test_message_that_keeps_failing_ends_in_the_dead_letter_queue(stack: LocalStack) -> None:

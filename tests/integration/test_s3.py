@@ -48,8 +48,15 @@ def test_list_objects_under_a_prefix(s3_test: S3, metadata: str, organisation_id
     assert list(s3_test.list_objects(BUCKET, "none/")) == []
 
 
+@pytest.fixture
+def _short_pages(environment: pytest.MonkeyPatch) -> None:
+    """Pages of moto with ten keys or names."""
+    environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+
+
+@pytest.mark.usefixtures("_short_pages")
 def test_list_objects_over_several_pages(s3_test: S3) -> None:
-    keys = [f"k{number:04}" for number in range(1001)]
+    keys = [f"k{number:04}" for number in range(21)]
     for key in keys:
         s3_test.client.put_object(Bucket=BUCKET, Key=key, Body=b"")
     assert [listed.key for listed in s3_test.list_objects(BUCKET)] == keys
@@ -64,8 +71,9 @@ def test_list_level(s3_test: S3) -> None:
     assert list(s3_test.list_level(BUCKET, "")) == ["p/", "q/"]
 
 
+@pytest.mark.usefixtures("_short_pages")
 def test_list_level_over_several_pages(s3_test: S3) -> None:
-    names = [f"k{number:04}/" for number in range(1001)]
+    names = [f"k{number:04}/" for number in range(21)]
     for name in names:
         s3_test.client.put_object(Bucket=BUCKET, Key=f"{name}file", Body=b"")
     assert list(s3_test.list_level(BUCKET, "")) == names
