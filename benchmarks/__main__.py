@@ -47,7 +47,7 @@ def main(file: Path | None, rounds: int) -> None:
         raise click.ClickException("python3.13, Lambda's, is neither on the PATH nor among pyenv's versions")
     with TemporaryDirectory() as work:
         click.echo("Building four packages…", err=True)
-        rows = _measure(Bench(python, build(python, Path(work)), rounds), rounds)
+        rows = _measure(Bench(python, build(python, Path(work)), rounds))
     notes = [*_NOTES, f"Python {python}, {platform.platform()}, medians of {rounds} processes."]
     print_table(rows, notes)
     if file:
@@ -56,13 +56,13 @@ def main(file: Path | None, rounds: int) -> None:
         sys.exit(1)
 
 
-def _measure(bench: Bench, rounds: int) -> list[Row]:
+def _measure(bench: Bench) -> list[Row]:
     click.echo("Measuring; some minutes…", err=True)
     with serve() as url:
         rows = _start(bench, url) + _run(bench, url) + _grow(bench, url)
     with serve(LATENCY) as url:
         rows += _batch(bench, url)
-    rows += measure_uploads(rounds)
+    rows += measure_uploads()
     rows += measure_scale()
     size = bench.size()
     rows.append(Row("package", "MB", size["ours"], "limit", 10, 1))

@@ -15,9 +15,10 @@ _PROBE = Path(__file__).parent / "upload_probe.py"
 _FILES = 10_000
 _FILE_SIZE = 1024
 _LARGE = 5 * 2**30
+_ROUNDS = 3
 
 
-def measure_uploads(rounds: int) -> list[Row]:
+def measure_uploads() -> list[Row]:
     """Return the figures of 10,000 small files, and of one of 5 GiB, which is sparse."""
     with TemporaryDirectory() as work, discard() as url:
         many, large = Path(work) / "many", Path(work) / "large"
@@ -27,7 +28,7 @@ def measure_uploads(rounds: int) -> list[Row]:
             (many / f"{number:05}").write_bytes(os.urandom(_FILE_SIZE))
         with (large / "readings").open("wb") as stream:
             stream.truncate(_LARGE)
-        small_files, large_file = _alternate(many, url, rounds), _alternate(large, url, rounds)
+        small_files, large_file = _alternate(many, url), _alternate(large, url)
     return [
         _row("upload of 10,000 files", "s CPU", small_files, "cpu", 1.15),
         _row("upload of 10,000 files", "MB", small_files, "peak", 1.2),
@@ -40,10 +41,10 @@ def _row(what: str, unit: str, figures: dict[str, dict[str, float]], name: str, 
     return Row(what, unit, figures["ours"][name], "bare calls", figures["bare"][name], limit)
 
 
-def _alternate(folder: Path, url: str, rounds: int) -> dict[str, dict[str, float]]:
+def _alternate(folder: Path, url: str) -> dict[str, dict[str, float]]:
     """Return the medians of all rounds; each round reverses the order."""
     found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
-    for turn in range(rounds):
+    for turn in range(_ROUNDS):
         for name in ["ours", "bare"][:: -1 if turn % 2 else 1]:
             found[name].append(_probe(name, folder, url))
     return {
