@@ -10,6 +10,10 @@ JSON: TypeAlias = Any
 """A JSON value: dict, list, str, bool, None and, for numbers, int or Decimal; never float."""
 
 
+DOCUMENT = "metadata.json"
+"""The name of the object, or of the file, that is the document of a run."""
+
+
 class Outcome(enum.StrEnum):
     """The effect of one object event on the record.
 
@@ -59,6 +63,11 @@ class Run:
     def prefix(self) -> str:
         """The key prefix of all files of the run."""
         return f"runs/{self.path}"
+
+    @property
+    def document_key(self) -> str:
+        """The key of the document of the run."""
+        return self.prefix + DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)

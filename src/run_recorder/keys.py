@@ -2,7 +2,7 @@
 
 import re
 
-from run_recorder.domain import Run
+from run_recorder.domain import DOCUMENT, Run
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:=@+~-]{0,127}"
 _METADATA_KEY = re.compile(rf"runs/({_ID})/({_ID})/metadata\.json")
@@ -13,6 +13,11 @@ def parse_key(key: str) -> Run | None:
     """Return the run whose metadata.json a decoded object key names; None for any other key."""
     match = _METADATA_KEY.fullmatch(key)
     return Run(match[1], match[2]) if match else None
+
+
+def parse_name(name: str) -> Run | None:
+    """Return the run with the name ``ORG/RUN``; None if that cannot be the name of a run."""
+    return parse_key(f"runs/{name}/{DOCUMENT}")
 
 
 def parse_sequencer(value: object) -> str | None:

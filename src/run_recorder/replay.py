@@ -128,7 +128,7 @@ class ReplayingRecorder(Recorder):
         Raises:
             UploadFailedError: AWS refused or did not answer, or other writers changed the record under each attempt.
         """
-        event = ObjectEvent(self._runs_bucket, f"{run.prefix}metadata.json", run, created=True)
+        event = ObjectEvent(self._runs_bucket, run.document_key, run, created=True)
         return ReplaySwap(self._table, self._uploads, self._evaluator, self._write_gate, event, run).replay()
 
 

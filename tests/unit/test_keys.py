@@ -3,7 +3,7 @@
 import pytest
 
 from run_recorder.domain import Run
-from run_recorder.keys import parse_key, parse_sequencer
+from run_recorder.keys import parse_key, parse_name, parse_sequencer
 
 
 @pytest.mark.parametrize("identifier", ["a", "0", "A.b_c:d=e@f+g~h-i", "x" * 128, "9..", "a--"])
@@ -36,6 +36,17 @@ def test_key_with_an_id_outside_the_grammar_names_no_run(identifier: str) -> Non
 )
 def test_any_other_key_names_no_run(key: str) -> None:
     assert parse_key(key) is None
+
+
+@pytest.mark.parametrize("run", [Run("acme", "run-0001"), Run("a", "A.b_c:d=e@f+g~h-i")], ids=str)
+def test_name_and_key_of_a_document_give_the_run(run: Run) -> None:
+    assert parse_name(f"{run.organisation_id}/{run.run_id}") == run
+    assert parse_key(run.document_key) == run
+
+
+@pytest.mark.parametrize("name", ["", "acme", "acme/", "/run-1", "acme/run-1/", "a/b/c", "acme/run 1"])
+def test_any_other_name_names_no_run(name: str) -> None:
+    assert parse_name(name) is None
 
 
 @pytest.mark.parametrize(

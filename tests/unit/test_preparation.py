@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from run_recorder.domain import DOCUMENT
 from run_recorder.errors import FieldError, UploadRefusedError
 from run_recorder.producer.digests import Digests
-from run_recorder.producer.folder import DOCUMENT
 from run_recorder.producer.preparation import Preparation, Source
 from run_recorder.producer.progress import Progress, Step
 from run_recorder.producer.rules import DeploymentRules

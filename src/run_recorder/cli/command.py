@@ -20,7 +20,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.cli.stack_options import STACK_OPTIONS
 from run_recorder.domain import Run
 from run_recorder.errors import RunRecorderError
-from run_recorder.keys import parse_key
+from run_recorder.keys import parse_name
 from run_recorder.producer.options import TIMEOUT
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -105,7 +105,7 @@ def parse_run(_context: click.Context, _parameter: click.Parameter, value: str |
 
 def name_run(value: str) -> Run:
     """Return the run that ``ORG/RUN`` names."""
-    run = parse_key(f"runs/{value}/metadata.json")
+    run = parse_name(value)
     if run is None:
         raise click.BadParameter(
             f"{value!r} is not the name of a run: expected ORG/RUN, such as acme/run-0001; each id has 1 to 128 "

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from run_recorder.cli.comparison import Finding, State, compare
-from run_recorder.cli.run_locations import DOCUMENT, RunLocation
+from run_recorder.cli.run_locations import RunLocation
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import AWSCallError, ContentionError
 from run_recorder.files import find_missing_files
@@ -77,7 +77,7 @@ class Inspection:
 
         The object is read after the record, so it is never the older one.
         """
-        key = run.prefix + DOCUMENT
+        key = run.document_key
         record = self._table.get(run)
         stored = self._head(key)
         return Finding(key, compare(record, stored), record, stored)

@@ -19,7 +19,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.consumer.run_reader import RunRecord
 from run_recorder.domain import Outcome, Run
 from run_recorder.dynamodb_value import deserialize
-from run_recorder.keys import parse_key
+from run_recorder.keys import parse_name
 from run_recorder.record_batches import read_many
 from run_recorder.record_state import Item
 from run_recorder.runs import RunTable
@@ -32,7 +32,7 @@ def _parse_start(_context: click.Context, _parameter: click.Parameter, value: st
     if value is None:
         return None
     recorded_at, _, name = value.partition("/")
-    run = parse_key(f"runs/{name}/metadata.json")
+    run = parse_name(name)
     if not recorded_at or run is None:
         raise click.BadParameter("expected TIME/ORG/RUN, as printed after the previous page")
     return recorded_at, run

@@ -7,12 +7,11 @@ from itertools import groupby
 from operator import itemgetter
 
 from run_recorder.cli.records import Records
-from run_recorder.domain import Run
+from run_recorder.domain import DOCUMENT, Run
 from run_recorder.keys import parse_key
 from run_recorder.record_state import RecordState
 from run_recorder.s3 import S3
 
-DOCUMENT = "metadata.json"
 _ROOT = "runs/"
 
 

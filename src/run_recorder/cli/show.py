@@ -10,7 +10,6 @@ from run_recorder.cli.comparison import Finding, State, compare
 from run_recorder.cli.history import History
 from run_recorder.cli.next_step import explain
 from run_recorder.cli.output import echo_json
-from run_recorder.cli.run_locations import DOCUMENT
 from run_recorder.cli.run_logs import read_logs
 from run_recorder.cli.show_screen import print_attributes, print_log, print_record, print_uploads
 from run_recorder.cli.stack import Stack
@@ -89,7 +88,7 @@ def show(
 
 def _compare(stack: Stack, run: Run, state: RecordState | None) -> Finding:
     """Compare a record with the current upload, and if files were missing, with the files that are there now."""
-    key = run.prefix + DOCUMENT
+    key = run.document_key
     stored = stack.s3.head_object(stack.bucket, key)
     result = compare(state, stored)
     if result is State.UNSETTLED:

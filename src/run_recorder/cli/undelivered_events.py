@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from run_recorder.cli.dead_letter_queue import Message
 from run_recorder.cli.dead_letter_reports import Report, make_report
 from run_recorder.cli.stack import Stack
+from run_recorder.domain import Run
 
 _GONE = {"TrimmedDataAccessException", "ResourceNotFoundException", "ExpiredIteratorException"}
 
@@ -67,4 +68,4 @@ def _read_stream(streams: Any, stream: str, shard: str, first: str) -> list[dict
 
 def _key_of(record: dict[str, Any]) -> str:
     keys = record["Keys"]
-    return f"runs/{keys['organisation_id']['S']}/{keys['run_id']['S']}/metadata.json"
+    return Run(keys["organisation_id"]["S"], keys["run_id"]["S"]).document_key

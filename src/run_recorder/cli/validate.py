@@ -7,14 +7,14 @@ import click
 
 from run_recorder.cli.command import Command, ExitCode, json_lines_option, parse_run
 from run_recorder.cli.output import echo_errors, echo_json, echo_warning, printable, to_json
-from run_recorder.domain import JSON, Run
+from run_recorder.domain import DOCUMENT, JSON, Run
 from run_recorder.errors import FieldError
 from run_recorder.json_document import MAX_ERRORS
 from run_recorder.metadata import MAX_BYTES
 from run_recorder.producer.check import Findings, check, decode_object
 from run_recorder.producer.digests import compute_digests
 from run_recorder.producer.document import find_unlisted, list_files
-from run_recorder.producer.folder import DOCUMENT, read_folder
+from run_recorder.producer.folder import read_folder
 from run_recorder.producer.rules import DeploymentRules
 
 

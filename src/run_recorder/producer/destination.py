@@ -7,7 +7,6 @@ from run_recorder.consumer.run_reader import RunReader, RunRecord
 from run_recorder.domain import Run
 from run_recorder.errors import AWSCallError
 from run_recorder.metadata import MAX_BYTES
-from run_recorder.producer.folder import DOCUMENT
 from run_recorder.s3 import S3
 from run_recorder.s3_objects import ListedObject, StoredObject
 
@@ -63,7 +62,7 @@ class Destination:
         """Return what is there of a run; the record is read first."""
         record = self.read_record(run)
         try:
-            document = self.s3.read_object(self.bucket, run.prefix + DOCUMENT, max_bytes=MAX_BYTES)
+            document = self.s3.read_object(self.bucket, run.document_key, max_bytes=MAX_BYTES)
         except AWSCallError as error:
             if not error.is_denied:
                 raise

@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from run_recorder.domain import JSON
+from run_recorder.domain import DOCUMENT, JSON
 from run_recorder.errors import FieldError
 from run_recorder.json_document import encode, pointer
 from run_recorder.metadata import load_schema
-from run_recorder.producer.folder import DOCUMENT, LocalFile
+from run_recorder.producer.folder import LocalFile
 
 _SIMILARITY = 0.75
 _OVERLAID = ("tags", "parameters")

@@ -17,11 +17,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from run_recorder.domain import Run
+from run_recorder.domain import DOCUMENT, Run
 from run_recorder.errors import FieldError
 from run_recorder.files import MAX_KEY_BYTES
-
-DOCUMENT = "metadata.json"
 
 
 class Stamp(NamedTuple):

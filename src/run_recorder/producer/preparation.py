@@ -6,14 +6,14 @@ from itertools import islice
 from pathlib import Path
 
 from run_recorder.concurrency import map_in_order
-from run_recorder.domain import JSON, Run
+from run_recorder.domain import DOCUMENT, JSON, Run
 from run_recorder.errors import FieldError, UploadRefusedError
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS
 from run_recorder.metadata import MAX_BYTES
 from run_recorder.producer import document
 from run_recorder.producer.check import check, decode_object
 from run_recorder.producer.digests import Digests, compute_digests
-from run_recorder.producer.folder import DOCUMENT, Folder, LocalFile, find_bad_names, read_folder
+from run_recorder.producer.folder import Folder, LocalFile, find_bad_names, read_folder
 from run_recorder.producer.progress import Counter, Report, Step
 from run_recorder.producer.rules import DeploymentRules
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from run_recorder.domain import Outcome, Run
+from run_recorder.domain import DOCUMENT, Outcome, Run
 from run_recorder.errors import FieldError, RunExistsError
-from run_recorder.producer.folder import DOCUMENT
 from run_recorder.producer.options import TIMEOUT, Amount, UploadOptions, UploadResult
 from run_recorder.producer.progress import Counter, Progress, Step
 from run_recorder.producer.transfer import upload_document, upload_files

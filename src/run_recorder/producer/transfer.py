@@ -17,7 +17,6 @@ from s3transfer.subscribers import BaseSubscriber
 
 from run_recorder.errors import AWSCallError, FileChangedError
 from run_recorder.producer.digests import PART_SIZE
-from run_recorder.producer.folder import DOCUMENT, LocalFile
 from run_recorder.s3 import CALL_ERRORS
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
 
     from run_recorder.domain import Run
+    from run_recorder.producer.folder import LocalFile
     from run_recorder.producer.progress import Counter
 
 _AHEAD = 64  # files that are given to the transfer manager before the first of them is complete
@@ -95,7 +95,7 @@ def upload_document(client: S3Client, bucket: str, run: Run, body: bytes, *, rep
     Raises:
         AWSCallError: S3 refuses the request or does not answer.
     """
-    key = run.prefix + DOCUMENT
+    key = run.document_key
     condition: dict[str, Any] = {} if replace else {"IfNoneMatch": "*"}
     try:
         response = client.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from run_recorder.consumer.run_reader import RunReader
-from run_recorder.domain import Run
 from run_recorder.errors import FieldError, UploadRefusedError
-from run_recorder.keys import parse_key
+from run_recorder.keys import parse_name
 from run_recorder.producer.destination import Destination
-from run_recorder.producer.folder import DOCUMENT
 from run_recorder.producer.options import TIMEOUT, Clients, UploadOptions, UploadResult
 from run_recorder.producer.preparation import Preparation, Source
 from run_recorder.producer.rules import DeploymentRules
@@ -20,6 +18,8 @@ from run_recorder.s3 import S3
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from run_recorder.domain import Run
 
 
 def upload_run(
@@ -87,7 +87,7 @@ def _connect(bucket: str, table: str, clients: Clients | UploadOptions) -> Desti
 
 
 def _parse_run(organisation_id: str, run_id: str) -> Run:
-    run = parse_key(f"{Run(organisation_id, run_id).prefix}{DOCUMENT}")
+    run = parse_name(f"{organisation_id}/{run_id}")
     if run is None:
         raise UploadRefusedError(
             [FieldError(".", f"{organisation_id}/{run_id} is not the name of a run: docs/producers.md states the rule")]

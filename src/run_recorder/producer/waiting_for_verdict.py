@@ -10,7 +10,6 @@ from run_recorder.consumer.run_reader import RunRecord
 from run_recorder.domain import Run
 from run_recorder.errors import AWSCallError, RunNotFoundError
 from run_recorder.producer.destination import Destination
-from run_recorder.producer.folder import DOCUMENT
 
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 5.0
@@ -129,14 +128,14 @@ def wait_for_current(
         AWSCallError: AWS refuses a call or does not answer.
     """
     try:
-        current = destination.s3.head_object(destination.bucket, run.prefix + DOCUMENT)
+        current = destination.s3.head_object(destination.bucket, run.document_key)
     except AWSCallError as error:
         if not error.is_denied:
             raise
         verdict = wait_for_upload(destination, run, AwaitedUpload(), timeout=timeout, report=report)
         return replace(verdict, is_of_current=False)
     if current is None:
-        raise RunNotFoundError(f"there is no s3://{destination.bucket}/{run.prefix}{DOCUMENT}")
+        raise RunNotFoundError(f"there is no s3://{destination.bucket}/{run.document_key}")
     awaited = AwaitedUpload(current.version_id, current.etag, current.uploaded_at)
     return wait_for_upload(destination, run, awaited, timeout=timeout, report=report)
 
@@ -144,7 +143,7 @@ def wait_for_current(
 def _is_replaced(destination: Destination, run: Run, awaited: AwaitedUpload) -> bool:
     """Return whether another upload is the current one, as far as the caller may read that."""
     try:
-        current = destination.s3.head_object(destination.bucket, run.prefix + DOCUMENT)
+        current = destination.s3.head_object(destination.bucket, run.document_key)
     except AWSCallError as error:
         if error.is_denied:
             return False
