@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -95,8 +95,8 @@ class RecordState:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the verdict on the latest upload is final: only files that are missing may still arrive."""
-        return self.is_accepted or not all(error.is_of_a_file for error in self.errors)
+        """Whether the verdict on the latest upload is final."""
+        return is_final(self.errors, is_accepted=self.is_accepted)
 
     def is_kept_by(self, update: RecordUpdate) -> bool:
         """Return whether a verdict on the upload that the record shows changes nothing.
@@ -110,6 +110,11 @@ class RecordState:
             update.errors,
             update.errors_truncated,
         )
+
+
+def is_final(errors: Iterable[FieldError], *, is_accepted: bool) -> bool:
+    """Return whether a verdict with these errors is final: only files that are missing may still arrive."""
+    return is_accepted or not all(error.is_of_a_file for error in errors)
 
 
 @dataclass(frozen=True, slots=True)

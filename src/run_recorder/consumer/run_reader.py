@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from run_recorder.domain import JSON, Outcome, Run
 from run_recorder.dynamodb_value import deserialize
 from run_recorder.errors import FieldError
+from run_recorder.record_state import is_final
 from run_recorder.runs import RunTable
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class RunRecord:
     def is_accepted(self) -> bool:
         """Whether the latest upload is accepted, so that ``config`` is its config."""
         return self.status == Outcome.RECORDED
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the verdict on the latest upload is final: no event evaluates it again."""
+        return is_final(self.errors, is_accepted=self.is_accepted)
 
     @classmethod
     def of(cls, item: Item) -> Self:
