@@ -52,8 +52,9 @@ def check(
     if len(errors) <= MAX_ERRORS and (value := decode_object(body)) is not None:
         if files is not None:
             errors += document.compare_with_folder(value, files, sha256 or {})
-        metadata, _ = parse_metadata(body, run)
-        warnings += rules.find_unknowns(metadata) if not errors else []
+        if not errors:
+            metadata, _ = parse_metadata(body, run)
+            warnings += rules.find_unknowns(metadata)
         warnings += document.find_mistakes(value)
     return Findings(tuple(errors[:MAX_ERRORS]), len(errors) > MAX_ERRORS, tuple(warnings))
 

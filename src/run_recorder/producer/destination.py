@@ -38,8 +38,7 @@ class Present:
         record = self.record
         if record is None:
             return False
-        is_source = record.is_accepted and record.source is not None and record.source["etag"] == record.etag
-        if is_source and record.source is not None:
+        if record.is_accepted and record.source and record.source["etag"] == record.etag:
             return bool(record.source["sha256"] == hashlib.sha256(body).hexdigest())
         return record.etag == hashlib.md5(body, usedforsecurity=False).hexdigest()
 

@@ -9,7 +9,7 @@ from run_recorder.concurrency import map_in_order
 from run_recorder.domain import DOCUMENT, JSON, Run
 from run_recorder.errors import FieldError, UploadRefusedError
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS
-from run_recorder.metadata import MAX_BYTES
+from run_recorder.metadata import MAX_BYTES, load_schema
 from run_recorder.producer import document
 from run_recorder.producer.check import check, decode_object
 from run_recorder.producer.digests import Digests, compute_digests
@@ -22,7 +22,6 @@ Warn = Callable[[FieldError], None]
 _READERS = 4
 _ANY_HASH = "0" * 64
 _ARCHIVE = "archive the files, for example with tar, and upload the archive"
-_MAX_FILES = 10_000  # that a document may list
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +142,8 @@ class Preparation:
         for warning in findings.warnings:
             warn(warning)
         if findings.errors:
-            has_too_many_files = len(self.files) > _MAX_FILES or (self._value is not None and len(complete) > MAX_BYTES)
+            max_files = load_schema()["properties"]["files"]["maxItems"]
+            has_too_many_files = len(self.files) > max_files or (self._value is not None and len(complete) > MAX_BYTES)
             advice = [FieldError("/files", _ARCHIVE)] if has_too_many_files else []
             raise UploadRefusedError([*findings.errors, *advice], errors_truncated=findings.errors_truncated)
 

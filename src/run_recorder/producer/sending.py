@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from run_recorder.domain import DOCUMENT, Outcome, Run
@@ -13,7 +13,6 @@ from run_recorder.producer.transfer import upload_document, upload_files
 from run_recorder.producer.waiting_for_verdict import AwaitedUpload, Verdict, wait_for_upload
 
 if TYPE_CHECKING:
-    from run_recorder.consumer.run_reader import RunRecord
     from run_recorder.producer.destination import Destination, Present
     from run_recorder.producer.folder import LocalFile
     from run_recorder.producer.preparation import Preparation
@@ -46,8 +45,8 @@ class _Plan:
         sends_document: whether the document is to be uploaded.
     """
 
-    files: list[LocalFile] = field(default_factory=list)
-    skipped: list[LocalFile] = field(default_factory=list)
+    files: list[LocalFile]
+    skipped: list[LocalFile]
     sends_document: bool = True
 
 
@@ -111,7 +110,7 @@ class Upload:
         if record is None or not _identify(present).is_shown_by(record):
             # The event of the document is on its way. Without a listing, its files are taken to be there.
             return _Plan(missing if compared.is_listed else [], skipped, sends_document=False)
-        if record.is_accepted or not all(error.is_of_a_file for error in record.errors):
+        if record.is_settled:
             return _Plan([], [*missing, *skipped], sends_document=False)
         # A document that was rejected for missing files is evaluated again only if it is uploaded again.
         return _Plan(missing, skipped, sends_document=record.status == Outcome.REJECTED)
@@ -128,7 +127,7 @@ class Upload:
         return _identify(present)
 
     def _wait(self, run: Run, awaited: AwaitedUpload) -> Verdict:
-        def report(_: RunRecord | None) -> None:
+        def report() -> None:
             self._report(Progress(Step.WAITING, 0, 0, 0, 0))
 
         timeout = self._options.get("timeout", TIMEOUT)

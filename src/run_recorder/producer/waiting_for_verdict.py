@@ -81,7 +81,7 @@ def wait_for_upload(
     awaited: AwaitedUpload,
     *,
     timeout: float,
-    report: Callable[[RunRecord | None], None] = lambda _: None,
+    report: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Wait until the record shows the verdict on an upload, or a newer upload replaces it.
 
@@ -90,7 +90,7 @@ def wait_for_upload(
         run: the run.
         awaited: the upload.
         timeout: the longest wait, in seconds; 0 for one look.
-        report: called with the record, after each look that does not end the wait.
+        report: called after each look that does not end the wait.
 
     Raises:
         AWSCallError: AWS refuses a call or does not answer.
@@ -107,21 +107,18 @@ def wait_for_upload(
         left = end - time.monotonic()
         if left <= 0 or state not in (VerdictState.UNKNOWN, VerdictState.PENDING):
             return Verdict(state, record)
-        report(record)
+        report()
         time.sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-def wait_for_current(
-    destination: Destination, run: Run, *, timeout: float, report: Callable[[RunRecord | None], None] = lambda _: None
-) -> Verdict:
+def wait_for_current(destination: Destination, run: Run, *, timeout: float) -> Verdict:
     """Wait for the verdict on the current upload of a run, or, if it cannot be read, on the one that the record shows.
 
     Args:
         destination: the bucket and the table.
         run: the run.
         timeout: as in `wait_for_upload`.
-        report: as in `wait_for_upload`.
 
     Raises:
         RunNotFoundError: the run has no ``metadata.json``.
@@ -132,12 +129,12 @@ def wait_for_current(
     except AWSCallError as error:
         if not error.is_denied:
             raise
-        verdict = wait_for_upload(destination, run, AwaitedUpload(), timeout=timeout, report=report)
+        verdict = wait_for_upload(destination, run, AwaitedUpload(), timeout=timeout)
         return replace(verdict, is_of_current=False)
     if current is None:
         raise RunNotFoundError(f"there is no s3://{destination.bucket}/{run.document_key}")
     awaited = AwaitedUpload(current.version_id, current.etag, current.uploaded_at)
-    return wait_for_upload(destination, run, awaited, timeout=timeout, report=report)
+    return wait_for_upload(destination, run, awaited, timeout=timeout)
 
 
 def _is_replaced(destination: Destination, run: Run, awaited: AwaitedUpload) -> bool:
