@@ -9,10 +9,8 @@ from botocore.exceptions import ClientError
 
 from run_recorder.cli.clients import Clients, StackError
 from run_recorder.config import ModelConfig, Settings, build_model_config, load_settings
-from run_recorder.consumer.run_reader import RunReader
 from run_recorder.domain import Metadata, Run
 from run_recorder.evaluator import Evaluator
-from run_recorder.producer.destination import Destination
 from run_recorder.producer.rules import DeploymentRules
 from run_recorder.replay import ReplayingRecorder, UnchangedTable
 from run_recorder.runs import RunTable
@@ -136,10 +134,6 @@ class Stack:
         if self._bucket and self._table:
             return DeploymentRules.of_stage(development=False)
         return DeploymentRules.of_stack(self.parameters, self.bucket)
-
-    def destination(self) -> Destination:
-        """Return the bucket and the table, for an upload."""
-        return Destination(self.bucket, self.s3, RunReader(self.table.name, self.table.client))
 
     def require_own_resources(self) -> None:
         """Check that the bucket and the table belong to the stack.

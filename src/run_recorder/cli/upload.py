@@ -7,56 +7,22 @@ import click
 from rich.filesize import decimal
 
 from run_recorder.cli.command import Command, ExitCode, json_option, run_argument, stack_options, timeout_option
+from run_recorder.cli.field_values import parse_model, parse_pairs, parse_parameters
 from run_recorder.cli.output import count, echo_errors, echo_json, echo_warning, name_of, to_json
 from run_recorder.cli.progress_screen import ProgressScreen
 from run_recorder.cli.stack import Stack
 from run_recorder.cli.verdicts import echo_verdict, exit_code_of, verdict_as_json
 from run_recorder.domain import JSON, Run
-from run_recorder.errors import FieldError, FileChangedError, InvalidMetadataError, RunExistsError, UploadRefusedError
-from run_recorder.json_document import decode
-from run_recorder.producer.options import Amount, UploadOptions, UploadResult
-from run_recorder.producer.preparation import Preparation, Source
+from run_recorder.errors import FieldError, FileChangedError, RunExistsError, UploadRefusedError
+from run_recorder.producer.options import Amount, UploadResult
 from run_recorder.producer.rules import DeploymentRules
-from run_recorder.producer.sending import Upload
+from run_recorder.producer.upload import upload_run
 
 _REFUSALS = {
     "refused": "not uploaded",
     "exists": "not uploaded; --replace uploads it in place of the other one",
     "changed": "metadata.json was not uploaded; when no program writes to the folder, run the same command again",
 }
-
-
-def _parse_pairs(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{value!r}: expected NAME=VALUE")
-        pairs[name] = text
-    return pairs
-
-
-def _parse_parameters(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, JSON]:
-    parameters = {}
-    for name, text in _parse_pairs(context, parameter, values).items():
-        try:
-            parameters[name], errors = decode(text)
-        except InvalidMetadataError as error:
-            errors = list(error.errors)
-        if errors:
-            raise click.BadParameter(
-                f"{name}={text!r}: {errors[0].message}; a text needs quotation marks: {name}='\"…\"'"
-            )
-    return parameters
-
-
-def _parse_model(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
-    if value is None:
-        return None
-    name, at, version = value.rpartition("@") if "@" in value else (value, "", "")
-    if not name or (at and not version):
-        raise click.BadParameter(f"{value!r}: expected NAME@VERSION")
-    return {"name": name, **({"version": version} if at else {})}
 
 
 @click.command(
@@ -73,14 +39,14 @@ def _parse_model(_context: click.Context, _parameter: click.Parameter, value: st
     help="The document; by default the metadata.json of the folder, if there is one.",
 )
 @click.option("--name", help="Set the name of the run.")
-@click.option("--tag", "tags", metavar="NAME=TEXT", multiple=True, callback=_parse_pairs, help="Set a tag.")
-@click.option("--model", metavar="NAME@VERSION", callback=_parse_model, help="Set the model.")
+@click.option("--tag", "tags", metavar="NAME=TEXT", multiple=True, callback=parse_pairs, help="Set a tag.")
+@click.option("--model", metavar="NAME@VERSION", callback=parse_model, help="Set the model.")
 @click.option(
     "--parameter",
     "parameters",
     metavar="NAME=JSON",
     multiple=True,
-    callback=_parse_parameters,
+    callback=parse_parameters,
     help="Set a parameter of the model.",
 )
 @click.option("--hidden", is_flag=True, help="Include files and folders whose names begin with a dot.")
@@ -126,13 +92,27 @@ def upload(
 
     rules = DeploymentRules.of_stage(development=True) if development else stack.rules()
     fields = {"name": name, "tags": tags, "model": model, "parameters": parameters}
-    source = Source(folder, metadata, {key: value for key, value in fields.items() if value}, hidden=hidden)
     try:
         with ProgressScreen() as screen:
-            options = UploadOptions(
-                replace=replace, dry_run=dry_run, wait=not no_wait, timeout=timeout, report=screen.show, warn=warn
+            result = upload_run(
+                folder,
+                run.organisation_id,
+                run.run_id,
+                bucket=stack.bucket,
+                table=stack.table.name,
+                s3_client=stack.s3.client,
+                dynamodb_client=stack.table.client,
+                metadata=metadata,
+                fields={key: value for key, value in fields.items() if value},
+                hidden=hidden,
+                rules=rules,
+                replace=replace,
+                wait=not no_wait,
+                timeout=timeout,
+                dry_run=dry_run,
+                report=screen.show,
+                warn=warn,
             )
-            result = Upload(stack.destination(), options).send(Preparation(run, source, rules, warn))
     except (UploadRefusedError, FileChangedError) as error:
         _print_refusal(run, error, warnings, as_json=as_json)
         context.exit(ExitCode.ATTENTION)

@@ -8,7 +8,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.cli.verdicts import echo_verdict, exit_code_of, verdict_as_json
 from run_recorder.domain import Run
 from run_recorder.errors import RunNotFoundError
-from run_recorder.producer.waiting_for_verdict import wait_for_current
+from run_recorder.producer.upload import wait_for_verdict
 
 
 @click.command(
@@ -29,7 +29,15 @@ def wait(context: click.Context, stack: Stack, *, run: Run, timeout: float, as_j
     """
     name = name_of(run)
     try:
-        verdict = wait_for_current(stack.destination(), run, timeout=timeout)
+        verdict = wait_for_verdict(
+            run.organisation_id,
+            run.run_id,
+            bucket=stack.bucket,
+            table=stack.table.name,
+            s3_client=stack.s3.client,
+            dynamodb_client=stack.table.client,
+            timeout=timeout,
+        )
     except RunNotFoundError as error:
         if as_json:
             echo_json({"run": name, "status": "absent"})

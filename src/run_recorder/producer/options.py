@@ -45,7 +45,7 @@ class UploadOptions(Clients, total=False):
         warn: called with each warning, when it is found.
     """
 
-    metadata: Path
+    metadata: Path | None
     fields: Mapping[str, JSON]
     hidden: bool
     rules: DeploymentRules
