@@ -4,10 +4,10 @@ The server runs in its own process. A bucket is always empty, a table has no ite
 """
 
 import asyncio
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+
+from benchmarks.server_process import content_length, run_in_process
 
 _XML = b"content-type: application/xml\r\n"
 _NO_KEY = b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
@@ -33,7 +33,7 @@ class _Discarding(asyncio.Protocol):
                 return
             self._head = b""
             self._answer = _answer(head)
-            self._left = _content_length(head)
+            self._left = content_length(head)
             if b"100-continue" in head.lower():
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._left -= len(data)
@@ -64,28 +64,12 @@ def _response(status: bytes, body: bytes, headers: bytes) -> bytes:
     return b"HTTP/1.1 " + status + b"\r\n" + date + headers + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
-def _content_length(head: bytes) -> int:
-    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
-    return int(rest.partition(b"\r\n")[0]) if found else 0
-
-
-def _run(port: Connection) -> None:
-    async def listen() -> None:
-        server = await asyncio.get_running_loop().create_server(_Discarding, "127.0.0.1", 0, backlog=256)
-        port.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(listen())
-
-
 @contextmanager
 def discard() -> Iterator[str]:
     """Run the server while the context lasts; yield its URL."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(sender,), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{receiver.recv()}"
-    finally:
-        process.terminate()
-        process.join()
+    with run_in_process(_make_server) as url:
+        yield url
+
+
+def _make_server() -> type[_Discarding]:
+    return _Discarding

@@ -7,14 +7,14 @@ and every write succeeds on a new record. The first part of the run id selects t
 
 import asyncio
 import json
-import multiprocessing
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from functools import partial
 
 from benchmarks.documents import DOCUMENTS
+from benchmarks.server_process import content_length, run_in_process
 
 _DATE = b"Fri, 20 Nov 2026 08:30:00 GMT"
 _REQUEST_ID = b"x-amzn-requestid: 4442587FB7D0A2F9\r\nx-amz-request-id: 4442587FB7D0A2F9\r\n"
@@ -35,7 +35,7 @@ class _Server(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, separator, body = self._received.partition(b"\r\n\r\n")
-        if separator and len(body) >= _content_length(head):
+        if separator and len(body) >= content_length(head):
             self._received = b""
             answer = self._answer(head)
             asyncio.get_running_loop().call_later(self._latency, self._transport.write, answer)
@@ -45,11 +45,6 @@ class _Server(asyncio.Protocol):
         if method == b"GET":
             return self._answers[path.split(b"/")[4].split(b"-")[0].decode()]
         return self._answers["item"]
-
-
-def _content_length(head: bytes) -> int:
-    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
-    return int(rest.partition(b"\r\n")[0]) if found else 0
 
 
 def _response(body: bytes, headers: bytes) -> bytes:
@@ -67,27 +62,14 @@ def _object(body: bytes) -> bytes:
     )
 
 
-def _run(latency: float, port: Connection) -> None:
+def _make_server(latency: float) -> Callable[[], _Server]:
     answers = {name: _object(body) for name, body in DOCUMENTS.items()}
     answers["item"] = _response(json.dumps({}).encode(), b"content-type: application/x-amz-json-1.0\r\n")
-
-    async def serve() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Server(answers, latency), "127.0.0.1", 0, backlog=256)
-        port.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(serve())
+    return partial(_Server, answers, latency)
 
 
 @contextmanager
 def serve(latency: float = 0) -> Iterator[str]:
     """Run the server while the context lasts, with each answer after ``latency`` seconds; yield its URL."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(latency, sender), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{receiver.recv()}"
-    finally:
-        process.terminate()
-        process.join()
+    with run_in_process(partial(_make_server, latency)) as url:
+        yield url
