@@ -142,5 +142,14 @@ class Inspection:
         is_pending = finding.record is not None and finding.record.is_pending
         if is_pending and datetime.now(UTC) - document.last_modified > _LONGEST_WAIT:
             return True  # no message is left that would end the wait
-        metadata, _ = parse_metadata(document.body, run)
-        return next(find_missing_files(self._s3, self._bucket, run, metadata.files), None) is None
+        return not lacks_files(self._s3, self._bucket, run, document.body)
+
+
+def lacks_files(s3: S3, bucket: str, run: Run, body: bytes) -> bool:
+    """Return whether a file that a document lists is missing in the bucket, or has another size.
+
+    Raises:
+        AWSCallError: S3 refuses to list the run's files, or does not answer.
+    """
+    metadata, _ = parse_metadata(body, run)
+    return next(find_missing_files(s3, bucket, run, metadata.files), None) is not None

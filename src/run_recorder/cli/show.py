@@ -1,13 +1,13 @@
 """`show`: the record of a run, its uploads, and the function's log lines about it."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
 import click
 
 from run_recorder.cli.command import Command, ExitCode, json_option, parse_time, run_argument, stack_options
 from run_recorder.cli.comparison import Finding, State, compare
 from run_recorder.cli.history import History
+from run_recorder.cli.inspection import lacks_files
 from run_recorder.cli.next_step import explain
 from run_recorder.cli.output import echo_json
 from run_recorder.cli.run_logs import read_logs
@@ -16,8 +16,7 @@ from run_recorder.cli.stack import Stack
 from run_recorder.consumer.run_reader import RunRecord
 from run_recorder.domain import JSON, Run
 from run_recorder.dynamodb_value import deserialize
-from run_recorder.files import find_missing_files
-from run_recorder.metadata import MAX_BYTES, parse_metadata
+from run_recorder.metadata import MAX_BYTES
 from run_recorder.record_state import RecordState
 from run_recorder.uploads import Uploads
 
@@ -93,10 +92,8 @@ def _compare(stack: Stack, run: Run, state: RecordState | None) -> Finding:
     result = compare(state, stored)
     if result is State.UNSETTLED:
         document = stack.s3.read_object(stack.bucket, key, max_bytes=MAX_BYTES)
-        if document and document.body is not None:
-            metadata, _ = parse_metadata(document.body, run)
-            missing = find_missing_files(stack.s3, stack.bucket, run, metadata.files)
-            result = State.LACKS_FILES if any(islice(missing, 1)) else result
+        if document and document.body is not None and lacks_files(stack.s3, stack.bucket, run, document.body):
+            result = State.LACKS_FILES
     return Finding(key, result, state, stored)
 
 
