@@ -15,7 +15,6 @@ from local.stack import LocalStack
 from run_recorder.cli.inspection import Inspection
 from run_recorder.cli.records import Records
 from run_recorder.cli.run_locations import find_run_locations
-from run_recorder.concurrency import WORKERS, map_in_order
 from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import AWSCallError
 from run_recorder.recorder import Recorder
@@ -475,20 +474,3 @@ def test_unversioned_objects_differ_by_their_entity_tags(
         assert report("unversioned")["counts"]["outdated"] == 1
     finally:
         shared_stack.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-
-
-def test_results_are_in_order_and_few_items_are_taken_ahead() -> None:
-    taken = []
-
-    def items() -> Iterator[int]:
-        for number in range(1000):
-            taken.append(number)
-            yield number
-
-    results = map_in_order(lambda number: number * 2, items())
-    most = 0
-    for done, (number, result) in enumerate(results):
-        assert (number, result) == (done, done * 2)
-        most = max(most, len(taken) - done)
-    assert done == 999
-    assert most <= 4 * WORKERS + 1

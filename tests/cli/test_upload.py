@@ -14,10 +14,9 @@ from moto import mock_aws
 from pytest_mock import MockerFixture
 from rich.console import Console
 
-from handler.app import lambda_handler
 from local.stack import LocalStack
 from run_recorder.cli.command import ExitCode
-from run_recorder.producer import waiting_for_verdict
+from tests.support.delivery import Delivery
 from tests.support.documents import document, good
 from tests.support.fake_s3 import client_error
 from tests.support.stack_fixtures import enter_environment, run_command
@@ -29,24 +28,19 @@ class UploadBench:
     """A folder, the name of a run that does not exist, and a stack.
 
     Attributes:
-        delivers: whether the function handles events while a verdict is waited for.
+        delivery: has the function handle events while a verdict is waited for.
     """
 
-    def __init__(self, stack: LocalStack, folder: Path) -> None:
+    def __init__(self, stack: LocalStack, folder: Path, delivery: Delivery) -> None:
         self.stack = stack
+        self.delivery = delivery
         self.folder = folder
         self.name = f"acme/run-{next(NUMBERS)}"
         self.bucket = stack.outputs["RunsBucket"]
         self.table = stack.outputs["RunsTable"]
-        self.delivers = True
         (folder / "a.csv").write_text("1")
         (folder / "b.csv").write_text("22")
         (folder / "metadata.json").write_bytes(document(name="Plate 7"))
-
-    def handle(self) -> None:
-        """Have the function handle the events that are there."""
-        while self.stack.deliver(lambda_handler):
-            pass
 
     def upload(self, *options: str) -> Result:
         """Upload the folder."""
@@ -73,13 +67,9 @@ def bench(
     stack: LocalStack, tmp_path: Path, environment: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> Iterator[UploadBench]:
     enter_environment(environment, stack)
-
-    bench = UploadBench(stack, tmp_path)
-    clock = mocker.patch.object(waiting_for_verdict, "time", autospec=True)
-    clock.monotonic.side_effect = count()
-    clock.sleep.side_effect = lambda _: bench.handle() if bench.delivers else None
+    bench = UploadBench(stack, tmp_path, Delivery(stack, mocker))
     yield bench
-    bench.handle()
+    bench.delivery.handle()
 
 
 def lines(result: Result) -> list[str]:
@@ -201,7 +191,7 @@ def test_rejected_run_is_reported_with_its_errors(bench: UploadBench) -> None:
 
 
 def test_upload_without_a_verdict_in_time_has_an_exit_code_of_its_own(bench: UploadBench) -> None:
-    bench.delivers = False
+    bench.delivery.is_on = False
     result = bench.upload("--timeout", "10")
     assert result.exit_code == ExitCode.NO_VERDICT
     assert lines(result)[-1].startswith(f"{bench.name}: no verdict yet: the event of the upload is on its way")
@@ -341,10 +331,10 @@ def test_run_that_another_client_uploaded_can_be_waited_for(bench: UploadBench) 
 
 
 def test_wait_that_ends_with_its_time_has_an_exit_code_of_its_own(bench: UploadBench) -> None:
-    bench.delivers = False
+    bench.delivery.is_on = False
     bench.stack.upload(f"runs/{bench.name}/metadata.json", document(files=[{"path": "late"}]))
     assert run_command("wait", bench.name, "--timeout", "5").exit_code == ExitCode.NO_VERDICT
-    bench.handle()
+    bench.delivery.handle()
     result = run_command("wait", bench.name, "--timeout", "0")
     assert result.exit_code == ExitCode.NO_VERDICT
     assert lines(result)[-2:] == [

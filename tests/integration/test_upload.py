@@ -24,11 +24,12 @@ from run_recorder.errors import (
     RunRecorderError,
     UploadRefusedError,
 )
-from run_recorder.producer import sending, transfer, waiting_for_verdict
+from run_recorder.producer import sending, transfer
 from run_recorder.producer.digests import PART_SIZE
 from run_recorder.producer.options import Amount, UploadOptions, UploadResult
 from run_recorder.producer.progress import Progress, Step
 from run_recorder.producer.upload import upload_run, wait_for_verdict
+from tests.support.delivery import Delivery
 from tests.support.documents import document, good
 from tests.support.fake_s3 import client_error
 from tests.support.stack_fixtures import enter_environment
@@ -45,17 +46,17 @@ class ProducerBench:
         calls: the names of the S3 operations that were called, and their keys, in order.
         warnings: the warnings of the uploads.
         progress: the progress of the uploads.
-        delivers: whether the function handles events while a verdict is waited for.
+        delivery: has the function handle events while a verdict is waited for.
     """
 
-    def __init__(self, stack: LocalStack, folder: Path) -> None:
+    def __init__(self, stack: LocalStack, folder: Path, delivery: Delivery) -> None:
         self.stack = stack
+        self.delivery = delivery
         self.folder = folder
         self.run = Run("acme", f"run-{next(NUMBERS)}")
         self.calls: list[tuple[str, str]] = []
         self.warnings: list[FieldError] = []
         self.progress: list[Progress] = []
-        self.delivers = True
         self.bucket = stack.outputs["RunsBucket"]
         self._errors: dict[str, str] = {}
         self.s3_client: Any = boto3.client("s3")
@@ -88,11 +89,6 @@ class ProducerBench:
     def put(self, name: str, body: bytes) -> None:
         """Store an object of the run by other means."""
         self.stack.upload(self.run.prefix + name, body)
-
-    def handle(self) -> None:
-        """Have the function handle the events that are there, and those of messages that were put back."""
-        while self.stack.deliver(lambda_handler):
-            pass
 
     def handle_directly(self, **s3_object: str) -> dict[str, Any]:
         """Have the function handle an event of the document that no queue carries."""
@@ -137,12 +133,9 @@ def bench(
     stack: LocalStack, tmp_path: Path, environment: pytest.MonkeyPatch, mocker: MockerFixture
 ) -> Iterator[ProducerBench]:
     enter_environment(environment, stack)
-    bench = ProducerBench(stack, tmp_path)
-    clock = mocker.patch.object(waiting_for_verdict, "time", autospec=True)
-    clock.monotonic.side_effect = count()
-    clock.sleep.side_effect = lambda _: bench.handle() if bench.delivers else None
+    bench = ProducerBench(stack, tmp_path, Delivery(stack, mocker))
     yield bench
-    bench.handle()
+    bench.delivery.handle()
 
 
 def state_of(result: UploadResult) -> str | None:
@@ -310,12 +303,12 @@ def test_verdict_of_the_function_is_returned_with_its_errors(bench: ProducerBenc
 
 
 def test_upload_is_over_without_a_verdict_when_its_time_is_over(bench: ProducerBench) -> None:
-    bench.delivers = False
+    bench.delivery.is_on = False
     bench.write_document()
     assert state_of(bench.upload(timeout=20)) == "unknown"
     assert state_of(bench.upload(timeout=20)) == "unknown"
     assert bench.stored() == []
-    bench.delivers = True
+    bench.delivery.is_on = True
     assert state_of(bench.upload()) == "recorded"
 
 
@@ -327,7 +320,7 @@ def test_upload_need_not_wait(bench: ProducerBench) -> None:
 
 
 def test_newer_upload_supersedes(bench: ProducerBench) -> None:
-    waiting_for_verdict.time.sleep.side_effect = lambda _: bench.put("metadata.json", good("newer"))  # type: ignore[attr-defined]
+    bench.delivery.clock.sleep.side_effect = lambda _: bench.put("metadata.json", good("newer"))
     bench.write_document()
     assert state_of(bench.upload()) == "superseded"
 
@@ -338,7 +331,7 @@ def test_files_of_a_pending_run_are_uploaded_without_its_document(bench: Produce
     bench.write_document(body)
     bench.put("metadata.json", body)
     bench.put("a", b"1")
-    bench.handle()
+    bench.delivery.handle()
     result = bench.upload(timeout=2)
     assert state_of(result) == "pending"
     assert bench.stored() == ["b"]

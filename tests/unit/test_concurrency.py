@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from run_recorder.concurrency import map_in_order
+from run_recorder.concurrency import WORKERS, map_in_order
 
 
-def test_results_are_in_order_and_items_are_taken_only_as_needed() -> None:
+@pytest.mark.parametrize("workers", [3, WORKERS])
+def test_results_are_in_order_and_few_items_are_taken_ahead(workers: int) -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:
@@ -17,11 +18,11 @@ def test_results_are_in_order_and_items_are_taken_only_as_needed() -> None:
             yield number
 
     most = 0
-    for done, (number, result) in enumerate(map_in_order(lambda number: number * 2, items(), workers=3)):
+    for done, (number, result) in enumerate(map_in_order(lambda number: number * 2, items(), workers)):
         assert (number, result) == (done, done * 2)
         most = max(most, len(taken) - done)
     assert done == 999
-    assert most <= 4 * 3 + 1
+    assert most <= 4 * workers + 1
 
 
 def test_error_of_a_call_ends_the_others_that_have_not_begun() -> None:
