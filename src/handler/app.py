@@ -12,12 +12,12 @@ import gc
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from botocore.config import Config
 
 from handler.dispatcher import WORKERS, Dispatcher, Invocation
 from handler.last_modified import parse_last_modified
-from handler.report import StdoutHandler
+from handler.log import make_logger
 from run_recorder._version import __version__
 from run_recorder.config import build_model_config, is_lambda, load_settings, snapshot
 from run_recorder.domain import Outcome
@@ -99,8 +99,7 @@ def _connect(environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     )
     return Dispatcher(
         recorder,
-        # One place in the code writes all lines, so that its location says nothing.
-        Logger(service=settings.service, logger_handler=StdoutHandler(), location=None),
+        make_logger(settings.service),
         Metrics(service=settings.service, namespace=settings.metrics_namespace),
         UploadsQueue(settings.uploads_queue_url, config=_CLIENT_CONFIG) if settings.uploads_queue_url else None,
     )

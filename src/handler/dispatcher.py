@@ -52,7 +52,7 @@ class Dispatcher:
 
     def log_start(self, version: str) -> None:
         """Log that the function is ready, and which version of it."""
-        self._logger.info("Function started", extra={"version": version})
+        self._logger.info("Function started", extra={"fields": {"version": version}})
 
     def handle_object_events(self, object_events: list[ObjectEvent], invocation: Invocation) -> list[Answer]:
         """Return the answer to each object event, in their order."""

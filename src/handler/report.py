@@ -1,9 +1,7 @@
 """The log line and the metric of each object event, and the answer to it."""
 
-import logging
-import sys
 from collections import Counter
-from typing import Any, TextIO
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -11,27 +9,8 @@ from run_recorder.domain import ObjectEvent, Outcome
 from run_recorder.events import WorkItem
 from run_recorder.verdict import Result
 
-# Of Unicode, which JSON leaves as they are: a key that holds one would be read as the end of its line.
-_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
-
 Answer = dict[str, Any]
 """The ``outcome`` of an object event, an `Outcome`, beside what the event names."""
-
-
-class StdoutHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is standard output at the time of writing, as ``print`` does; JSON, a line each."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        """Standard output."""
-        return sys.stdout
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with no line end inside."""
-        return super().format(record).translate(_LINE_ENDS)
 
 
 class Report:
@@ -81,8 +60,8 @@ class Report:
     def _log(
         self, message: str, item: WorkItem, fields: Answer, outcome: Outcome, defect: BaseException | None = None
     ) -> None:
-        extra = {**self._fields, **item.log_fields, **fields}
-        self._logger.log(outcome.log_level, message, extra=extra, exc_info=defect)  # type: ignore[attr-defined] # logging's
+        fields = {**self._fields, **item.log_fields, **fields}
+        self._logger.log(outcome.log_level, message, extra={"fields": fields}, exc_info=defect)  # type: ignore[attr-defined] # logging's
         self.outcomes[outcome] += 1
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from pytest_mock import MockerFixture
 
 from handler.dispatcher import Dispatcher, Invocation
-from handler.report import StdoutHandler
+from handler.log import make_logger
 from run_recorder.domain import ObjectEvent, Outcome
 from run_recorder.errors import AWSCallError, UnknownEventError
 from run_recorder.events import WorkItem
@@ -44,8 +44,7 @@ class DispatcherBench:
         self.queue = queue
         self.recorder = recorder
         recorder.handle.side_effect = self._handle
-        logger = Logger(service="test", logger_handler=StdoutHandler(), location=None)
-        self.dispatcher = Dispatcher(recorder, logger, Metrics(service="test", namespace="Test"), queue)
+        self.dispatcher = Dispatcher(recorder, make_logger("test"), Metrics(service="test", namespace="Test"), queue)
 
     def send(self, *messages: WorkItem) -> list[list[str]]:
         """Return the outcomes of each message."""
