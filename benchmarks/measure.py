@@ -12,11 +12,11 @@ from benchmarks.documents import BUCKET, make_event
 LATENCY = 0.15
 """Seconds that each call takes when batches are timed, far more than the work of the server."""
 
-PROCESSES = 2
-"""How many times as many processes as for other figures measure the CPU time of a run."""
-
 Figures = dict[str, float]
 
+_BLOCK = 10  # runs; a block is one batch of 10, or 10 batches of 1
+_BLOCKS = 60
+_WARM_UP = 10  # blocks
 _HERE = Path(__file__).parent
 _HANDLERS = {"tutorial": "app:lambda_handler", "floor": "floor:read"}
 _OURS = "handler.app:lambda_handler"
@@ -70,20 +70,20 @@ class Bench:
     def run(self, url: str, batch: int) -> dict[str, Figures]:
         """Return the CPU milliseconds for each run in a warm process: of the handler, and of the bare calls.
 
-        ``ratio`` is the median of the ratios of pairs: the handler and the bare calls handle the same event one
-        directly after the other, so that whatever slows the machine down slows down both.
+        ``ratio`` is the median of the ratios of pairs: the handler and the bare calls handle the same block of ten
+        runs, one directly after the other, so that whatever slows the machine down slows down both.
         """
-        events = [make_event("small", batch) for _ in range(200 // batch + 1)]
+        blocks = [[make_event("small", batch) for _ in range(_BLOCK // batch)] for _ in range(_BLOCKS)]
         pairs: dict[str, list[tuple[float, float]]] = {"ours": [], "tutorial": []}
-        for turn in range(PROCESSES * self._rounds):
+        for turn in range(self._rounds):
             for name in list(pairs)[:: -1 if turn % 2 else 1]:
                 handlers = [_HANDLERS.get(name, _OURS), "floor:record"]
-                taken = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="process_time")
-                pairs[name] += zip(*taken, strict=True)
+                taken = self._probe(name, url, measure="repeat", handlers=handlers, blocks=blocks, clock="process_time")
+                pairs[name] += list(zip(*taken, strict=True))[_WARM_UP:]
         return {
             name: {
-                "handler": statistics.median(handler for handler, _ in found) / batch * 1000,
-                "bare": statistics.median(bare for _, bare in found) / batch * 1000,
+                "handler": statistics.median(handler for handler, _ in found) / _BLOCK * 1000,
+                "bare": statistics.median(bare for _, bare in found) / _BLOCK * 1000,
                 "ratio": statistics.median(handler / bare for handler, bare in found),
             }
             for name, found in pairs.items()
@@ -91,10 +91,10 @@ class Bench:
 
     def batch(self, url: str, name: str, count: int) -> float:
         """Return the seconds that a batch takes in a warm process, with `LATENCY`."""
-        events = [make_event("small", count) for _ in range(4)]
+        blocks = [[make_event("small", count)] for _ in range(4)]
         handlers = [_HANDLERS.get(name, _OURS)]
-        (taken,) = self._probe(name, url, measure="repeat", handlers=handlers, events=events, clock="monotonic")
-        return float(statistics.median(taken))
+        (taken,) = self._probe(name, url, measure="repeat", handlers=handlers, blocks=blocks, clock="monotonic")
+        return float(statistics.median(taken[1:]))
 
     def grow(self, url: str, document: str) -> Figures:
         """Return the peak resident memory in megabytes: idle, and after a batch of 10 such documents."""
@@ -123,7 +123,8 @@ class Bench:
             [self._python, "-P", _HERE / "probe.py"],
             input=json.dumps(task),
             env={**_ENVIRONMENT, "AWS_ENDPOINT_URL": url, "PYTHONPATH": f"{self._packages[name]}:{_HERE}"},
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
         )

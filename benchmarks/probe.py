@@ -53,23 +53,29 @@ def start(handler: str, event: dict[str, Any]) -> dict[str, float]:
     return {"ready": ready, "first": time.process_time()}
 
 
-def repeat(handlers: list[str], events: list[dict[str, Any]], clock: str) -> list[list[float]]:
-    """Return the seconds of each handler for each event but the first, by ``clock`` of the module ``time``.
+def repeat(handlers: list[str], blocks: list[list[dict[str, Any]]], clock: str) -> list[list[float]]:
+    """Return the seconds of each handler for each block of events, by ``clock`` of the module ``time``.
 
-    All handlers handle an event before any of them handles the next one. The order of the handlers is reversed with
-    each event.
+    All handlers handle a block before any of them handles the next one. The order of the handlers is reversed with
+    each block.
+
+    The process runs on one CPU, if the system can do that: a function of 512 MB has the time of 0.29 vCPU, and threads
+    that move between CPUs take a tenth more CPU time.
     """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
     now = getattr(time, clock)
     loaded = [load(handler) for handler in handlers]
     seconds: list[list[float]] = [[] for _ in loaded]
     turn = list(zip(loaded, seconds, strict=True))
-    for event in events:
+    for events in blocks:
         for handle, taken in turn:
             before = now()
-            handle(event, Context())
+            for event in events:
+                handle(event, Context())
             taken.append(now() - before)
         turn.reverse()
-    return [taken[1:] for taken in seconds]
+    return seconds
 
 
 def grow(handler: str, idle: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:
