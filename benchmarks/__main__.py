@@ -23,8 +23,8 @@ _NOTES = [
     "zips, and no bytecode is written, as in /var/task. Through the first event: an SQS batch of one.",
     "run: CPU time of all threads of a warm process for each run of a batch; the bare calls are GetObject and "
     "UpdateItem with the same item, in the same process, alternating with the handler after every ten runs. The ratio "
-    "is the median of the ratios of all pairs. The process runs on one CPU, because a function of 512 MB has 0.29 of "
-    "one: exchanges of threads between CPUs, which it cannot have much, would be a tenth of the figure.",
+    "is the median of the ratios of all pairs. The process runs on one CPU: Lambda gives a function of 512 MB the time "
+    "of 0.29 vCPU, so that its threads seldom run at once.",
     f"batch: wall time in a warm process; each AWS call is answered after {LATENCY * 1000:.0f} ms.",
     "memory: peak resident memory of a process after a batch of 10 documents of 1 MiB, compared with 1.5 x its idle "
     "memory + 64 MB. readings: data of an instrument. nested, empties: the documents that need the most memory of all "
