@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from pytest_mock import MockerFixture
 
 from local.stack import LocalStack
 from run_recorder.cli.command import ExitCode
@@ -60,7 +62,9 @@ def test_status_and_the_first_errors_come_first(record_run: Callable[..., Outcom
     assert show("shown/one")[2].startswith("The record")
 
 
-def test_next_step_of_a_run_whose_files_are_late(shared_stack: LocalStack, recorder: Recorder) -> None:
+def test_next_step_of_a_run_whose_files_are_late(
+    shared_stack: LocalStack, recorder: Recorder, mocker: MockerFixture
+) -> None:
     key = "runs/shown/late/metadata.json"
     shared_stack.upload(key, b'{"files": [{"path": "data.csv"}]}')
     bucket = shared_stack.outputs["RunsBucket"]
@@ -73,8 +77,17 @@ def test_next_step_of_a_run_whose_files_are_late(shared_stack: LocalStack, recor
     assert show("shown/late")[0] == "shown/late: pending"
     assert "are not there yet: the function waits for them" in next_step()
     assert json.loads(run_command("show", "shown/late", "--json").stdout)["state"] == "lacks-files"
+
+    is_over = "All listed files are there now, or the wait for them is over: the function evaluates it again by itself"
+    clock = mocker.patch("run_recorder.cli.inspection.datetime", autospec=True)
+    clock.now.return_value = datetime.now(UTC) + timedelta(hours=25, minutes=1)
+    assert is_over in next_step()
+    assert next_step().endswith("If it does not, `run-recorder replay shown/late` does.")
+    mocker.stop(clock)
+    assert is_over not in next_step()
+
     shared_stack.upload("runs/shown/late/data.csv", b"1")
-    assert "All listed files are there now: the function evaluates it again by itself" in next_step()
+    assert is_over in next_step()
 
 
 def test_next_step_of_a_run_that_was_rejected_for_its_files(

@@ -100,7 +100,7 @@ class Inspection:
             finding = replace(finding, state=State.LACKS_CONFIG)
         if self._repairs and self._find_recorder and finding.state in _REPAIRABLE:
             return self._repair(run, finding, self._find_recorder(), lacks_config=lacks_config)
-        if finding.state is State.UNSETTLED and not self._may_be_complete(run, finding):
+        if finding.state is State.UNSETTLED and not may_be_complete(self._s3, self._bucket, run, finding):
             return replace(finding, state=State.LACKS_CONFIG if lacks_config else State.LACKS_FILES)
         return finding
 
@@ -134,22 +134,18 @@ class Inspection:
             finding = replace(finding, state=State.LACKS_CONFIG)
         return replace(finding, outcome=outcome)
 
-    def _may_be_complete(self, run: Run, finding: Finding) -> bool:
-        """Return whether all files of a run that is not settled may be there now, or nothing waits for them."""
-        document = self._s3.read_object(self._bucket, finding.key, max_bytes=MAX_BYTES)
-        if document is None or document.body is None:
-            return True
-        is_pending = finding.record is not None and finding.record.is_pending
-        if is_pending and datetime.now(UTC) - document.last_modified > _LONGEST_WAIT:
-            return True  # no message is left that would end the wait
-        return not lacks_files(self._s3, self._bucket, run, document.body)
 
-
-def lacks_files(s3: S3, bucket: str, run: Run, body: bytes) -> bool:
-    """Return whether a file that a document lists is missing in the bucket, or has another size.
+def may_be_complete(s3: S3, bucket: str, run: Run, finding: Finding) -> bool:
+    """Return whether all files of a run that is not settled may be there now, or nothing waits for them.
 
     Raises:
-        AWSCallError: S3 refuses to list the run's files, or does not answer.
+        AWSCallError: S3 refuses a call, or does not answer.
     """
-    metadata, _ = parse_metadata(body, run)
-    return next(find_missing_files(s3, bucket, run, metadata.files), None) is not None
+    document = s3.read_object(bucket, finding.key, max_bytes=MAX_BYTES)
+    if document is None or document.body is None:
+        return True
+    is_pending = finding.record is not None and finding.record.is_pending
+    if is_pending and datetime.now(UTC) - document.last_modified > _LONGEST_WAIT:
+        return True  # no message is left that would end the wait
+    metadata, _ = parse_metadata(document.body, run)
+    return next(find_missing_files(s3, bucket, run, metadata.files), None) is None

@@ -23,8 +23,8 @@ _SENTENCES_OF_CURRENT: dict[tuple[State, str], str] = {
     "before. If a setting of the stack was wrong, correct it, and then `run-recorder replay {run}`.",
     (State.UNSETTLED, Outcome.REJECTED): "All listed files are there now: `run-recorder replay {run}` evaluates it "
     "again.",
-    (State.UNSETTLED, Outcome.PENDING): "All listed files are there now: the function evaluates it again by itself, "
-    "within 15 minutes. `run-recorder replay {run}` does so at once.",
+    (State.UNSETTLED, Outcome.PENDING): "All listed files are there now, or the wait for them is over: the function "
+    "evaluates it again by itself, within 15 minutes. If it does not, `run-recorder replay {run}` does.",
     (State.LACKS_FILES, Outcome.REJECTED): "Listed files are not there: upload them, and then `run-recorder replay "
     "{run}`.",
     (State.LACKS_FILES, Outcome.PENDING): "Listed files are not there yet: the function waits for them, and then "

@@ -1,5 +1,6 @@
 """`show`: the record of a run, its uploads, and the function's log lines about it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -7,7 +8,7 @@ import click
 from run_recorder.cli.command import Command, ExitCode, json_option, parse_time, run_argument, stack_options
 from run_recorder.cli.comparison import Finding, State, compare
 from run_recorder.cli.history import History
-from run_recorder.cli.inspection import lacks_files
+from run_recorder.cli.inspection import may_be_complete
 from run_recorder.cli.next_step import explain
 from run_recorder.cli.output import echo_json
 from run_recorder.cli.run_logs import read_logs
@@ -16,7 +17,6 @@ from run_recorder.cli.stack import Stack
 from run_recorder.consumer.run_reader import RunRecord
 from run_recorder.domain import JSON, Run
 from run_recorder.dynamodb_value import deserialize
-from run_recorder.metadata import MAX_BYTES
 from run_recorder.record_state import RecordState
 from run_recorder.uploads import Uploads
 
@@ -87,14 +87,11 @@ def show(
 
 def _compare(stack: Stack, run: Run, state: RecordState | None) -> Finding:
     """Compare a record with the current upload, and if files were missing, with the files that are there now."""
-    key = run.document_key
-    stored = stack.s3.head_object(stack.bucket, key)
-    result = compare(state, stored)
-    if result is State.UNSETTLED:
-        document = stack.s3.read_object(stack.bucket, key, max_bytes=MAX_BYTES)
-        if document and document.body is not None and lacks_files(stack.s3, stack.bucket, run, document.body):
-            result = State.LACKS_FILES
-    return Finding(key, result, state, stored)
+    stored = stack.s3.head_object(stack.bucket, run.document_key)
+    finding = Finding(run.document_key, compare(state, stored), state, stored)
+    if finding.state is State.UNSETTLED and not may_be_complete(stack.s3, stack.bucket, run, finding):
+        return replace(finding, state=State.LACKS_FILES)
+    return finding
 
 
 def _read_history(stack: Stack, run: Run, finding: Finding) -> History:
