@@ -4,7 +4,6 @@ Arguments: the name of the command, ``ours`` or ``bare``, and the number of runs
 command prints to standard output: the CPU seconds in a warm process, the requests, and the peak resident memory in MB.
 """
 
-import functools
 import itertools
 import json
 import os
@@ -20,7 +19,7 @@ import boto3
 from benchmarks.many_runs import ENVIRONMENT, ORGANISATIONS, ManyRuns
 from run_recorder.cli import main
 from run_recorder.cli.stack import Stack
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import load_settings
 
 COMMANDS = {
     "reconcile": ["reconcile", "--json"],
@@ -33,7 +32,7 @@ _BUCKET, _TABLE = ENVIRONMENT["RUNS_BUCKET"], ENVIRONMENT["RUNS_TABLE"]
 def run_ours(name: str, runs: ManyRuns) -> None:
     """Run the command, which must succeed."""
     client = Stack.client
-    settings = load_settings(ENVIRONMENT), functools.partial(build_model_config, env=ENVIRONMENT)
+    settings = load_settings(ENVIRONMENT)
     with (
         patch.object(Stack, "client", lambda *arguments: runs.attach(client(*arguments))),
         patch.object(Stack, "_read_settings", lambda _stack: settings),

@@ -86,16 +86,13 @@ def backfill_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 @functools.lru_cache(maxsize=1)
 def _connect(environment: tuple[tuple[str, str], ...]) -> Dispatcher:
     """Return the dispatcher and the clients that all invocations with the same environment variables share."""
-    # The environment is read for each config. `os.environ` encodes the name and decodes the value each time.
-    env = dict(environment)
-    settings = load_settings(env)
+    settings = load_settings(dict(environment))
     s3 = boto3.client("s3", config=_CLIENT_CONFIG)
     s3.meta.events.register("before-parse.s3.GetObject", parse_last_modified)
     recorder = Recorder(
         settings,
         S3(s3),
         RunTable(settings.runs_table, boto3.client("dynamodb", config=_CLIENT_CONFIG)),
-        functools.partial(build_model_config, env=env),
     )
     return Dispatcher(
         recorder,

@@ -66,6 +66,30 @@ class Settings:
     service: str
     metrics_namespace: str
 
+    def build_config(self, run: Run, metadata: Metadata) -> ModelConfig:
+        """Return the config of the model that is to run on a run, as `build_model_config` does.
+
+        Raises:
+            InvalidMetadataError: no model is named, or its version is not pinned in production.
+        """
+        model = metadata.model or self.model
+        if model is None:
+            raise InvalidMetadataError([FieldError("/model", "required, since this deployment has no default model")])
+        if not self.development and model.version in _UNPINNED:
+            raise InvalidMetadataError(
+                [FieldError("/model/version", "production needs a pinned version, other than 'latest'")]
+            )
+        is_default_model = self.model is None or model.name == self.model.name
+        defaults = self.parameters if is_default_model else {}
+        results = "development/results" if self.development else "results"
+        return {
+            "environment": "development" if self.development else "production",
+            "model": {"name": model.name, "version": model.version or "latest"},
+            "input": f"s3://{self.runs_bucket}/{run.prefix}",
+            "output": f"s3://{self.output_bucket}/{results}/{run.path}",
+            "parameters": {**defaults, **metadata.parameters},
+        }
+
 
 def load_settings(env: Environment = os.environ) -> Settings:
     """Read the settings.
@@ -132,24 +156,7 @@ def build_model_config(run: Run, metadata: Metadata, env: Environment = os.envir
          'output': 's3://results/results/acme/run-0001/',
          'parameters': {'cycles': 40}}
     """
-    settings = load_settings(env)
-    model = metadata.model or settings.model
-    if model is None:
-        raise InvalidMetadataError([FieldError("/model", "required, since this deployment has no default model")])
-    if not settings.development and model.version in _UNPINNED:
-        raise InvalidMetadataError(
-            [FieldError("/model/version", "production needs a pinned version, other than 'latest'")]
-        )
-    is_default_model = settings.model is None or model.name == settings.model.name
-    defaults = settings.parameters if is_default_model else {}
-    results = "development/results" if settings.development else "results"
-    return {
-        "environment": "development" if settings.development else "production",
-        "model": {"name": model.name, "version": model.version or "latest"},
-        "input": f"s3://{settings.runs_bucket}/{run.prefix}",
-        "output": f"s3://{settings.output_bucket}/{results}/{run.path}",
-        "parameters": {**defaults, **metadata.parameters},
-    }
+    return load_settings(env).build_config(run, metadata)
 
 
 def snapshot(env: Environment = os.environ) -> tuple[tuple[str, str], ...]:

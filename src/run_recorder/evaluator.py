@@ -1,11 +1,10 @@
 """The verdict on one upload: validate the document, build the config, look for the files."""
 
-from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
-from run_recorder.config import ModelConfig, Settings
-from run_recorder.domain import Metadata, Run
+from run_recorder.config import Settings
+from run_recorder.domain import Run
 from run_recorder.errors import FieldError
 from run_recorder.files import find_missing_files
 from run_recorder.json_document import ERRORS_SOUGHT, MAX_ERRORS
@@ -20,10 +19,9 @@ from run_recorder.waiting import Wait
 class Evaluator:
     """Evaluates uploads under the settings of one deployment. Safe to share between threads."""
 
-    def __init__(self, settings: Settings, s3: S3, build_config: Callable[[Run, Metadata], ModelConfig]) -> None:
+    def __init__(self, settings: Settings, s3: S3) -> None:
         self._settings = settings
         self._s3 = s3
-        self._build_config = build_config
         self._read_gate = LargeDocumentGate()
 
     def evaluate(self, run: Run, stored: StoredObject) -> Evaluation:
@@ -54,7 +52,7 @@ class Evaluator:
         if stored.body is None:
             return Judgement(errors=judge_size(stored.size))
         with self._read_gate.hold(stored.size):
-            return judge_document(stored.body, run, stored.version, partial(self._build_config, run))
+            return judge_document(stored.body, run, stored.version, partial(self._settings.build_config, run))
 
     def _find_missing_files(self, run: Run, judgement: Judgement) -> list[FieldError]:
         sought = ERRORS_SOUGHT - len(judgement.errors)

@@ -1,10 +1,8 @@
 """One object event to one outcome: read, evaluate, record."""
 
-from collections.abc import Callable
-
 from run_recorder.compare_and_swap import MAX_ATTEMPTS, CompareAndSwap
-from run_recorder.config import ModelConfig, Settings, build_model_config
-from run_recorder.domain import Metadata, ObjectEvent, Outcome, Run
+from run_recorder.config import Settings
+from run_recorder.domain import ObjectEvent, Outcome, Run
 from run_recorder.errors import ContentionError
 from run_recorder.evaluator import Evaluator
 from run_recorder.large_document_gate import LargeDocumentGate
@@ -24,18 +22,11 @@ _PATIENCE = 5  # seconds
 class Recorder:
     """Handles object events, each to exactly one outcome. Safe to share between threads."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        s3: S3,
-        table: RunTable,
-        build_config: Callable[[Run, Metadata], ModelConfig] = build_model_config,
-    ) -> None:
-        """Use these; ``build_config`` may build the config of another environment than this process has."""
+    def __init__(self, settings: Settings, s3: S3, table: RunTable) -> None:
         self._runs_bucket = settings.runs_bucket
         self._table = table
         self._uploads = Uploads(s3, settings.runs_bucket)
-        self._evaluator = Evaluator(settings, s3, build_config)
+        self._evaluator = Evaluator(settings, s3)
         self._write_gate = LargeDocumentGate(_PATIENCE)
 
     def handle(self, event: ObjectEvent) -> Result:

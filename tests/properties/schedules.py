@@ -23,7 +23,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.dynamo_type import Item as MotoItem
 
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import load_settings
 from run_recorder.domain import Metadata, ObjectEvent, Run
 from run_recorder.errors import FieldError
 from run_recorder.keys import parse_sequencer
@@ -40,7 +40,6 @@ SEQUENCERS = ("9", "a", "B", "c")
 """Of the uploads, in S3's order."""
 
 SETTINGS = load_settings(ENVIRONMENT)
-build_config = functools.partial(build_model_config, env=ENVIRONMENT)
 _parse = functools.cache(parse_metadata)
 
 Item = str | None
@@ -228,7 +227,7 @@ class Invocation:
             return answer
 
         client: Any = ReplayedClient(self.answers, find_next_answer)
-        recorder = Recorder(SETTINGS, S3(client), RunTable(TABLE, client), build_config)
+        recorder = Recorder(SETTINGS, S3(client), RunTable(TABLE, client))
         Clock.lag = self._clock_lag
         WaitOfUpload.client = client
         with contextlib.suppress(Paused):

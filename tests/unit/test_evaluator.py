@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import load_settings
 from run_recorder.domain import RECORDED_FIELDS, ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.s3 import S3
@@ -24,7 +24,7 @@ class EvaluatorBench:
 
     def __init__(self, client: MagicMock) -> None:
         self.bucket = FakeS3().answer(client)
-        self.evaluator = Evaluator(load_settings(), S3(client), build_model_config)
+        self.evaluator = Evaluator(load_settings(), S3(client))
 
     def evaluate(self, document: Any) -> Evaluation:
         """Return the verdict on a document."""

@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import load_settings
 from run_recorder.domain import ObjectVersion
 from run_recorder.evaluator import Evaluator
 from run_recorder.last_accepted import MAX_OLDER_VERSIONS, Search, Verdicts
@@ -23,7 +23,7 @@ class SearchBench:
         self.bucket = FakeS3().answer(client)
         self.put = self.bucket.put
         self.uploads = Uploads(S3(client), BUCKET)
-        self.verdicts = Verdicts(Evaluator(load_settings(), S3(client), build_model_config), self.uploads, RUN, KEY)
+        self.verdicts = Verdicts(Evaluator(load_settings(), S3(client)), self.uploads, RUN, KEY)
 
     def search(self, source: ObjectVersion | None = None) -> Search | None:
         """Search from the current upload; the reads of the bucket are those of the search alone."""

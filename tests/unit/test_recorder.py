@@ -1,6 +1,5 @@
 """One object event to one outcome; sequenced events take one read and one write."""
 
-import functools
 import hashlib
 import re
 import threading
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from pytest_mock import MockerFixture
 
-from run_recorder.config import build_model_config, load_settings
+from run_recorder.config import load_settings
 from run_recorder.domain import Outcome
 from run_recorder.errors import AWSCallError, ContentionError, FieldError
 from run_recorder.record_state import RECORD_ATTRIBUTES
@@ -35,8 +34,7 @@ INCOMPLETE_RECORD = {
 def test_model_config_may_be_that_of_another_environment(recorder_bench: RecorderBench) -> None:
     recorder_bench.put(b"{}", "v1")
     deployed = {"DEVELOPMENT": "true", "RUNS_BUCKET": BUCKET, "RUNS_TABLE": "table", "MODEL_NAME": "deployed"}
-    configure = functools.partial(build_model_config, env=deployed)
-    recorder = Recorder(load_settings(deployed), S3(recorder_bench.s3_client), recorder_bench.table, configure)
+    recorder = Recorder(load_settings(deployed), S3(recorder_bench.s3_client), recorder_bench.table)
     assert recorder.handle(recorder_bench.event()).outcome is Outcome.RECORDED
     assert recorder_bench.written["config"]["model"] == {"name": "deployed", "version": "latest"}
 

@@ -2,14 +2,12 @@
 
 import functools
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from run_recorder.cli.clients import Clients, StackError
-from run_recorder.config import ModelConfig, Settings, build_model_config, load_settings
-from run_recorder.domain import Metadata, Run
+from run_recorder.config import Settings, load_settings
 from run_recorder.evaluator import Evaluator
 from run_recorder.producer.rules import DeploymentRules
 from run_recorder.replay import ReplayingRecorder, UnchangedTable
@@ -164,16 +162,13 @@ class Stack:
         return self._make_recorder(UnchangedTable(self.table.name, self.table.client))
 
     def _make_recorder(self, table: RunTable) -> ReplayingRecorder:
-        settings, configure = self._read_settings()
-        return ReplayingRecorder(settings, self.s3, table, configure)
+        return ReplayingRecorder(self._read_settings(), self.s3, table)
 
     def evaluator(self) -> Evaluator:
         """Return an evaluator with the settings of the deployed function; raises as `recorder`."""
-        settings, configure = self._read_settings()
-        return Evaluator(settings, self.s3, configure)
+        return Evaluator(self._read_settings(), self.s3)
 
-    def _read_settings(self) -> tuple[Settings, Callable[[Run, Metadata], ModelConfig]]:
+    def _read_settings(self) -> Settings:
         self.require_own_resources()
         function = self.client("lambda").get_function_configuration(FunctionName=self.output("RecorderFunction"))
-        environment = function["Environment"]["Variables"]
-        return load_settings(environment), functools.partial(build_model_config, env=environment)
+        return load_settings(function["Environment"]["Variables"])
