@@ -24,7 +24,7 @@ from run_recorder.record_batches import read_many
 from run_recorder.record_state import Item
 from run_recorder.runs import RunTable
 
-_AT_ONCE = 50
+_AT_ONCE = 100  # the maximum of BatchGetItem
 _LINE = "{:<20}  {:<8}  {}"
 
 
