@@ -37,12 +37,12 @@ class _LineFormatter(LambdaPowertoolsFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, with no line end inside."""
-        fields = vars(record).pop("fields")
+        fields = vars(record).pop("fields", {})
         if record.exc_info:
             vars(record).update(fields)
             line = super().format(record)
         else:
-            known = {"level": record.levelname, "message": record.msg, "timestamp": self.formatTime(record)}
+            known = {"level": record.levelname, "message": record.getMessage(), "timestamp": self.formatTime(record)}
             trace = {"xray_trace_id": self._get_latest_trace_id()}
             entries = {**self.log_format, **known, **fields, **trace}.items()
             line = self.serialize({name: value for name, value in entries if value is not None})

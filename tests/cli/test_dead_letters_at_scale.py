@@ -25,7 +25,7 @@ def sqs(mocker: MockerFixture) -> FakeSQS:
     mocker.patch.object(Stack, "client", return_value=sqs)
     mocker.patch.object(Stack, "outputs", OUTPUTS)
     mocker.patch("run_recorder.cli.dead_letter_queue.monotonic", sqs.monotonic)
-    mocker.patch("run_recorder.cli.dead_letter_actions.time", sqs)
+    mocker.patch("run_recorder.cli.pacing.time", sqs)
 
     def judge(messages: list[dict[str, Any]], _stack: Stack) -> list[DeadLetter]:
         return [DeadLetter(each, [], [_JUDGEMENTS[each["Body"].startswith("good")]]) for each in messages]

@@ -10,10 +10,9 @@ from click.testing import Result
 from pytest_mock import MockerFixture
 
 from local.stack import LocalStack
-from run_recorder.cli import selection
 from run_recorder.cli.command import ExitCode
 from run_recorder.cli.records import Records
-from run_recorder.cli.selection import Filter, pace
+from run_recorder.cli.selection import Filter
 from run_recorder.cli.stack import Stack
 from run_recorder.domain import Outcome, Run
 from run_recorder.errors import AWSCallError, ContentionError
@@ -259,18 +258,6 @@ def test_malformed_command_line_is_a_usage_error(arguments: list[str], message: 
 
 def test_list_with_a_line_that_is_no_run_is_a_usage_error() -> None:
     assert replay("--from", "-", stdin=b"nonsense\n").exit_code == ExitCode.USAGE
-
-
-def test_rate_limits_the_runs_in_a_second(mocker: MockerFixture) -> None:
-    now = [100.0]
-    clock = mocker.patch.object(selection, "time", autospec=True)
-    clock.monotonic.side_effect = lambda: now[0]
-    clock.sleep.side_effect = lambda seconds: now.append(now.pop() + seconds)
-    runs = [Run("o", str(number)) for number in range(5)]
-    assert list(pace(runs, 2)) == runs
-    assert now == [102.0]
-    assert list(pace(runs, None)) == runs
-    assert now == [102.0]
 
 
 def test_errors_that_are_not_in_the_record_do_not_match() -> None:

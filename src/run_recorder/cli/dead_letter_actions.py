@@ -1,11 +1,11 @@
 """The actions on the dead-letter queue: each receives all messages, and acts on those that it is meant for."""
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from run_recorder.cli.dead_letter_queue import BATCH, DeadLetterQueue, HeldMessages, Message
 from run_recorder.cli.dead_letter_reports import DeadLetter, Prospect, Report, judge_messages
+from run_recorder.cli.pacing import pace
 from run_recorder.cli.stack import Stack
 
 Send = Callable[[Iterable[Message]], dict[str, str]]
@@ -51,19 +51,22 @@ class Redrive:
             AWSCallError: AWS fails in a way that is not of one message alone.
         """
         self.left.clear()
-        next_batch_at = time.monotonic()
-        batch_size = min(BATCH, self.rate or BATCH)
         with self.queue.hold() as held:
-            for letters in _judge_all(held, self.stack):
-                self._leave(letters)
-                movable = [letter for letter in letters if _can_succeed(letter)]
-                for start in range(0, len(movable), batch_size):
-                    time.sleep(max(0, next_batch_at - time.monotonic()))
-                    if self.rate:
-                        next_batch_at = time.monotonic() + batch_size / self.rate
-                    self._put_back(held, movable[start : start + batch_size])
-                    yield self.moved + len(self.left)
+            for messages in pace(self._find_movable(held), self.rate and self.rate / self._batch_size):
+                self._put_back(held, messages)
                 yield self.moved + len(self.left)
+
+    @property
+    def _batch_size(self) -> int:
+        return min(BATCH, self.rate or BATCH)
+
+    def _find_movable(self, held: HeldMessages) -> Iterator[list[DeadLetter]]:
+        """Yield the messages to put back, in batches."""
+        for letters in _judge_all(held, self.stack):
+            self._leave(letters)
+            movable = [letter for letter in letters if _can_succeed(letter)]
+            for start in range(0, len(movable), self._batch_size):
+                yield movable[start : start + self._batch_size]
 
     def _leave(self, letters: list[DeadLetter]) -> None:
         self.left |= {letter.message_id: letter.report() for letter in letters if not _can_succeed(letter)}

@@ -16,10 +16,11 @@ from run_recorder.cli.command import (
     stack_options,
     yes_option,
 )
+from run_recorder.cli.pacing import pace
 from run_recorder.cli.record_options import since_option, status_option
 from run_recorder.cli.records import Records
 from run_recorder.cli.replay_report import Replayed, ReplayReport
-from run_recorder.cli.selection import Filter, pace, select_of_list, select_of_organisations
+from run_recorder.cli.selection import Filter, select_of_list, select_of_organisations
 from run_recorder.cli.stack import Stack
 from run_recorder.concurrency import map_in_order
 from run_recorder.domain import Run

@@ -1,6 +1,5 @@
 """The runs that a command works on: of organisations, or from a list, and by their records."""
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -64,12 +63,3 @@ def select_of_list(table: RunTable, runs: Iterable[Run], wanted: Filter, after: 
             is_skipping = run != after
         elif wanted == ANY or ((state := table.get(run)) and wanted.matches(state)):
             yield run
-
-
-def pace(runs: Iterable[Run], per_second: float | None) -> Iterator[Run]:
-    """Yield the runs, at most so many in a second; as fast as they are taken if there is no limit."""
-    began = time.monotonic()
-    for number, run in enumerate(runs):
-        if per_second:
-            time.sleep(max(0, began + number / per_second - time.monotonic()))
-        yield run
