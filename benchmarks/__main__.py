@@ -33,7 +33,7 @@ _NOTES = [
     "server keeps nothing.",
     "reconcile, list, replay: the commands over the runs of ten organisations whose records are right, and the calls "
     "that they cannot avoid, one after the other. The clients sign their requests and parse the answers, which are "
-    "made up in memory. One process each, warm.",
+    "made up in memory. One process each, on one CPU, warm.",
     "All handlers call the same local HTTP server, which gives prepared answers. Medians; the handlers alternate.",
 ]
 

@@ -17,6 +17,7 @@ from unittest.mock import patch
 import boto3
 
 from benchmarks.many_runs import ENVIRONMENT, ORGANISATIONS, ManyRuns
+from benchmarks.probe import use_one_cpu
 from run_recorder.cli import main
 from run_recorder.cli.stack import Stack
 from run_recorder.config import load_settings
@@ -86,6 +87,7 @@ def _look(name: str, s3: Any, dynamodb: Any, organisation: str, run_id: dict[str
 if __name__ == "__main__":
     command, who, number = sys.argv[1:]
     run = {"ours": run_ours, "bare": run_bare}[who]
+    use_one_cpu()
     run(command, ManyRuns(len(ORGANISATIONS)))  # whatever is loaded once
     made_up = ManyRuns(int(number))
     before = time.process_time()
