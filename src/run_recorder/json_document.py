@@ -83,10 +83,12 @@ def encode(value: JSON) -> str:
     Names are sorted by code point, numbers are in plain decimal notation, and there are no spaces and
     only the escapes that JSON requires.
     """
+    if isinstance(value, str):
+        return _encode_scalar(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{encode(name)}:{encode(value[name])}" for name in sorted(value)) + "}"
+        return "{" + ",".join([f"{_encode_scalar(name)}:{encode(value[name])}" for name in sorted(value)]) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(encode, value)) + "]"
+        return "[" + ",".join([encode(member) for member in value]) + "]"
     if isinstance(value, Decimal):
         return f"{value:f}"
     return _encode_scalar(value)
