@@ -30,7 +30,7 @@ _NOTES = [
     "memory + 64 MB. readings: data of an instrument. nested, empties: the documents that need the most memory of all "
     "that were tried, the first while it is read, the second, a record of 340,000 empty strings, while it is written.",
     "upload: `upload_run` of a folder, and the bare calls: the SHA-256 of each file, and boto3's transfer manager. The "
-    "server keeps nothing.",
+    "server keeps nothing. On one CPU.",
     "reconcile, list, replay: the commands over the runs of ten organisations whose records are right, and the calls "
     "that they cannot avoid, one after the other. The clients sign their requests and parse the answers, which are "
     "made up in memory. One process each, on one CPU, warm.",

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.discarding_server import discard
 from benchmarks.report import Row
 
-_PROBE = Path(__file__).parent / "upload_probe.py"
+_ROOT = Path(__file__).parent.parent
 _FILES = 10_000
 _FILE_SIZE = 1024
 _LARGE = 5 * 2**30
@@ -56,7 +56,8 @@ def _alternate(folder: Path, url: str) -> dict[str, dict[str, float]]:
 def _probe(name: str, folder: Path, url: str) -> dict[str, float]:
     credentials = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
     done = subprocess.run(  # noqa: S603
-        [sys.executable, _PROBE, name, folder],
+        [sys.executable, "-m", "benchmarks.upload_probe", name, folder],
+        cwd=_ROOT,
         env={**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url},
         capture_output=True,
         text=True,
