@@ -2,17 +2,15 @@
 
 import json
 import statistics
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.documents import BUCKET, make_event
+from benchmarks.processes import Figures, alternate, run_probe
 
 LATENCY = 0.15
 """Seconds that each call takes when batches are timed, far more than the work of the server."""
-
-Figures = dict[str, float]
 
 _BLOCK = 10  # runs; a block is one batch of 10, or 10 batches of 1
 _BLOCKS = 60
@@ -64,7 +62,7 @@ class Bench:
             figures: Figures = self._probe(name, url, measure="start", handler=handler, event=event)
             return figures
 
-        figures = self._alternate(["ours", "default", "tutorial", "floor"], probe)
+        figures = alternate(["ours", "default", "tutorial", "floor"], probe, self._rounds)
         return {phase: {name: figures[name][phase] * 1000 for name in figures} for phase in ("ready", "first")}
 
     def run(self, url: str, batch: int) -> dict[str, Figures]:
@@ -104,30 +102,10 @@ class Bench:
             figures: Figures = self._probe(name, url, measure="grow", handler=_OURS, idle=idle, event=event)
             return figures
 
-        (figures,) = self._alternate(["ours"], probe).values()
+        (figures,) = alternate(["ours"], probe, self._rounds).values()
         return {name: value / 2**20 for name, value in figures.items()}
 
-    def _alternate(self, names: list[str], probe: Callable[[str], Figures]) -> dict[str, Figures]:
-        """Return the medians of all rounds; each round reverses the order of the packages."""
-        found: dict[str, list[Figures]] = {name: [] for name in names}
-        for turn in range(self._rounds):
-            for name in names[:: -1 if turn % 2 else 1]:
-                found[name].append(probe(name))
-        return {
-            name: {figure: statistics.median(each[figure] for each in figures) for figure in figures[0]}
-            for name, figures in found.items()
-        }
-
     def _probe(self, name: str, url: str, **task: object) -> Any:  # noqa: ANN401 - JSON
-        done = subprocess.run(  # noqa: S603
-            [self._python, "-P", _HERE / "probe.py"],
-            input=json.dumps(task),
-            env={**_ENVIRONMENT, "AWS_ENDPOINT_URL": url, "PYTHONPATH": f"{self._packages[name]}:{_HERE}"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{name}: {done.stderr}")
-        return json.loads(done.stderr.splitlines()[-1])
+        path = f"{self._packages[name]}:{_HERE}"
+        environment = {**_ENVIRONMENT, "AWS_ENDPOINT_URL": url, "PYTHONPATH": path}
+        return run_probe([self._python, "-P", _HERE / "probe.py"], environment, json.dumps(task))

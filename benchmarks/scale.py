@@ -1,15 +1,12 @@
 """The commands that go over all runs, compared with the calls that they cannot avoid, and with fewer runs."""
 
-import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
+from benchmarks.processes import Figures, run_probe
 from benchmarks.report import Row
 
 COMMANDS = {"reconcile": "reconcile", "list": "list --json --full --all", "replay": "replay --yes"}
-_ROOT = Path(__file__).parent.parent
 _FEW, _MANY = 1000, 10_000
 # Beside the bare calls: of CPU time, and of requests.
 _LIMITS = {"reconcile": (1.4, 1.1), "list": (1.8, 1.1), "replay": (2.2, 1.6)}
@@ -33,19 +30,9 @@ def _measure(name: str, few: int, many: int) -> list[Row]:
     ]
 
 
-def probe(name: str, who: str, number: int) -> dict[str, float]:
+def probe(name: str, who: str, number: int) -> Figures:
     """Return the figures of a command, or of its bare calls, in a process of its own."""
     credentials = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "benchmarks.scale_probe", name, who, str(number)],
-        cwd=_ROOT,
-        env={**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{name}, {who}: {done.stderr}")
-    figures: dict[str, float] = json.loads(done.stderr.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.scale_probe", name, who, str(number)]
+    figures: Figures = run_probe(command, {**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1"})
     return figures

@@ -1,17 +1,15 @@
 """The upload of a folder, compared with the SHA-256 of its files and boto3's transfer manager alone."""
 
-import json
 import os
-import statistics
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.discarding_server import discard
+from benchmarks.processes import Figures, alternate, run_probe
 from benchmarks.report import Row
 
-_ROOT = Path(__file__).parent.parent
 _FILES = 10_000
 _FILE_SIZE = 1024
 _LARGE = 5 * 2**30
@@ -28,7 +26,9 @@ def measure_uploads() -> list[Row]:
             (many / f"{number:05}").write_bytes(os.urandom(_FILE_SIZE))
         with (large / "readings").open("wb") as stream:
             stream.truncate(_LARGE)
-        small_files, large_file = _alternate(many, url), _alternate(large, url)
+        small_files, large_file = (
+            alternate(["ours", "bare"], partial(_probe, url, folder), _ROUNDS) for folder in (many, large)
+        )
     return [
         _row("upload of 10,000 files", "s CPU", small_files, "cpu", 1.15),
         _row("upload of 10,000 files", "MB", small_files, "peak", 1.2),
@@ -37,33 +37,12 @@ def measure_uploads() -> list[Row]:
     ]
 
 
-def _row(what: str, unit: str, figures: dict[str, dict[str, float]], name: str, limit: float) -> Row:
+def _row(what: str, unit: str, figures: dict[str, Figures], name: str, limit: float) -> Row:
     return Row(what, unit, figures["ours"][name], "bare calls", figures["bare"][name], limit)
 
 
-def _alternate(folder: Path, url: str) -> dict[str, dict[str, float]]:
-    """Return the medians of all rounds; each round reverses the order."""
-    found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": []}
-    for turn in range(_ROUNDS):
-        for name in ["ours", "bare"][:: -1 if turn % 2 else 1]:
-            found[name].append(_probe(name, folder, url))
-    return {
-        name: {figure: statistics.median(each[figure] for each in figures) for figure in figures[0]}
-        for name, figures in found.items()
-    }
-
-
-def _probe(name: str, folder: Path, url: str) -> dict[str, float]:
+def _probe(url: str, folder: Path, name: str) -> Figures:
     credentials = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "benchmarks.upload_probe", name, folder],
-        cwd=_ROOT,
-        env={**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{name}: {done.stderr}")
-    figures: dict[str, float] = json.loads(done.stdout)
+    environment = {**os.environ, **credentials, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}
+    figures: Figures = run_probe([sys.executable, "-m", "benchmarks.upload_probe", name, folder], environment)
     return figures
